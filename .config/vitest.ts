@@ -1,0 +1,29 @@
+import { defineConfig } from 'vitest/config';
+
+// e2e and conformance start real servers and clients: one file at a time, with time for slow machines.
+const serial = { fileParallelism: false, testTimeout: 300_000, hookTimeout: 300_000 };
+
+export default defineConfig({
+  test: {
+    root: new URL('..', import.meta.url).pathname,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: ['src/**/*.test.ts', 'storage-drivers/**/*.test.ts'],
+          exclude: ['**/*.e2e.test.ts'],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'e2e',
+          include: ['{src,storage-drivers}/**/*.e2e.test.ts', 'conformance/{clients,compatibility}/**/*.test.ts'],
+          ...serial,
+        },
+      },
+      { extends: true, test: { name: 'conformance', include: ['conformance/{api,official}/**/*.test.ts'], ...serial } },
+    ],
+  },
+});

@@ -1,0 +1,194 @@
+import type { Descriptor } from '../oci/descriptor.ts';
+import type { Digest, DigestAlgorithm } from '../oci/digest.ts';
+import type { RepositoryName, Tag } from '../oci/name.ts';
+import type { Reference } from '../oci/reference.ts';
+
+/**
+ * What a registry does, without HTTP: the central contract. Storage over a driver implements it, and so do its
+ * decorators (read-only, no deletion, a mirror, measurement, …); routes speak to it and to nothing else.
+ *
+ * Faults with a meaning in the protocol are thrown as `RegistryError`; each method names its own. Everything else that
+ * is thrown is a fault inside the server.
+ */
+export interface Registry {
+  /** Never fails and reads nothing: a repository exists as soon as something is pushed to it. */
+  repository(name: RepositoryName): Repository;
+
+  /** The repositories that hold content, in byte order of the name (`a`, `a-b`, `a/b`), behind `after`. */
+  repositories(options?: PageOptions): AsyncIterable<RepositoryName>;
+}
+
+export interface Repository {
+  readonly name: RepositoryName;
+  readonly blobs: Blobs;
+  readonly uploads: Uploads;
+  readonly manifests: Manifests;
+  readonly tags: Tags;
+  readonly referrers: Referrers;
+}
+
+export interface PageOptions {
+  /** Exclusive; need not exist. */
+  after?: string;
+  signal?: AbortSignal;
+}
+
+/** Bytes in order; a chunk may be used only until the next one is asked for. Must be read to its end or closed. */
+export interface ContentReader extends AsyncIterable<Buffer> {
+  /** Bytes it yields in all. */
+  readonly size: number;
+  close(): Promise<void>;
+}
+
+/** First and last byte, both inclusive and within the content. */
+export interface ByteRange {
+  start: number;
+  end: number;
+}
+
+/** The blobs of one repository. */
+export interface Blobs {
+  /**
+   * Says what the repository holds; opens nothing. The bytes are there when this resolves.
+   *
+   * @throws RegistryError BLOB_UNKNOWN, also when only other repositories have it
+   */
+  stat(digest: Digest, signal?: AbortSignal): Promise<Blob>;
+
+  /**
+   * Makes a blob of another repository one of this one, without moving bytes.
+   *
+   * @param from the repository that has it; undefined: any that `readable` admits
+   * @param readable whether the caller may pull from a repository
+   * @returns undefined when no such repository has it
+   */
+  mount(
+    digest: Digest,
+    from: RepositoryName | undefined,
+    readable: (name: RepositoryName) => boolean | Promise<boolean>,
+  ): Promise<Descriptor | undefined>;
+
+  /**
+   * Takes the blob out of this repository; its bytes stay as long as another one may have it.
+   *
+   * @throws RegistryError BLOB_UNKNOWN, UNSUPPORTED when deletion is switched off
+   */
+  delete(digest: Digest): Promise<void>;
+}
+
+export interface Blob {
+  readonly descriptor: Descriptor;
+  /** Streams the blob or a part of it. @throws RegistryError BLOB_UNKNOWN when it vanished meanwhile */
+  open(range?: ByteRange, signal?: AbortSignal): Promise<ContentReader>;
+  /** A URL where the client can fetch it by GET, or undefined when it is to be streamed. */
+  redirectUrl(signal?: AbortSignal): Promise<string | undefined>;
+}
+
+/** What a request body is to the registry: chunks in order. An early end of the body must reject. */
+export type Body = AsyncIterable<Uint8Array>;
+
+/** The upload sessions of one repository. They survive the client and the server. */
+export interface Uploads {
+  /** @param algorithm what the digest will be made with, where the client said so; only a hint. */
+  create(algorithm?: DigestAlgorithm): Promise<Upload>;
+
+  /** @throws RegistryError BLOB_UPLOAD_UNKNOWN, also when the session is another repository's */
+  find(id: string): Promise<Upload>;
+}
+
+export interface Upload {
+  readonly id: string;
+
+  /** Bytes received so far. */
+  size(): Promise<number>;
+
+  /**
+   * Adds a body. When it resolves the bytes survive a power cut. When the body breaks off, what came before is kept and
+   * the fault is thrown.
+   *
+   * @param start where the client thinks the body starts
+   * @returns the size afterwards
+   * @throws RegistryError UPLOAD_OUT_OF_ORDER when `start` is not the size, or when another request is writing
+   */
+  append(body: Body, start?: number): Promise<number>;
+
+  /**
+   * Adds a last body (if any), verifies the digest over all bytes and publishes the blob in this repository; the session is gone then.
+   *
+   * @throws RegistryError DIGEST_INVALID when the content has another digest (the session is dropped);
+   *   UPLOAD_OUT_OF_ORDER as `append` (the session stays)
+   */
+  commit(digest: Digest, body?: Body, start?: number): Promise<Descriptor>;
+
+  /** Drops the session and its bytes. */
+  cancel(): Promise<void>;
+}
+
+export interface Manifest {
+  /** `digest` is the one asked for, or for a tag the one it points to. `mediaType` has no parameters. */
+  readonly descriptor: Descriptor;
+  /** The bytes as they were pushed. Not to be changed. */
+  readonly content: Buffer;
+}
+
+/** The manifests of one repository. */
+export interface Manifests {
+  /** @throws RegistryError MANIFEST_UNKNOWN */
+  get(reference: Reference, signal?: AbortSignal): Promise<Manifest>;
+
+  /**
+   * Validates and stores a manifest and then points the tags at it.
+   *
+   * @param reference its digest, or the tag it gets
+   * @throws RegistryError MANIFEST_INVALID, DIGEST_INVALID
+   * @throws RegistryErrors one MANIFEST_BLOB_UNKNOWN for each part that the repository lacks
+   */
+  put(reference: Reference, content: Buffer, options: PutManifestOptions): Promise<PutManifestResult>;
+
+  /**
+   * Deletes a manifest and every tag that points to it.
+   *
+   * @throws RegistryError MANIFEST_UNKNOWN, UNSUPPORTED when deletion is switched off
+   */
+  delete(digest: Digest): Promise<void>;
+}
+
+export interface PutManifestOptions {
+  /** From `Content-Type`, without parameters; undefined: as the manifest itself says. */
+  mediaType: string | undefined;
+  /** Further tags (`?tag=`). */
+  tags?: readonly Tag[];
+}
+
+export interface PutManifestResult {
+  readonly descriptor: Descriptor;
+  /** The digest of the manifest's `subject`, if it has one. */
+  readonly subject: Digest | undefined;
+}
+
+/** The tags of one repository. */
+export interface Tags {
+  /**
+   * In byte order, behind `after`. Fails before the first tag or not at all for want of the repository.
+   *
+   * @throws RegistryError NAME_UNKNOWN when the repository has no content
+   */
+  list(options?: PageOptions): AsyncIterable<Tag>;
+
+  /**
+   * Removes the tag; the manifest stays.
+   *
+   * @throws RegistryError MANIFEST_UNKNOWN, UNSUPPORTED when deletion is switched off
+   */
+  delete(tag: Tag): Promise<void>;
+}
+
+/** Which manifests of one repository have a given manifest as their `subject`. */
+export interface Referrers {
+  /**
+   * In byte order of the digest. A subject that nobody refers to, or that does not exist, has none.
+   *
+   * @param artifactTypes only these; empty: all
+   */
+  list(subject: Digest, artifactTypes: readonly string[], options?: PageOptions): AsyncIterable<Descriptor>;
+}

@@ -1,0 +1,256 @@
+/**
+ * The contract between the registry and whatever keeps its bytes.
+ *
+ * A driver keeps *objects*: sequences of bytes under absolute, slash-separated paths such as
+ * `/docker/registry/v2/blobs/sha256/ab/ab…/data`. A *folder* exists as long as an object is below it; nobody makes or
+ * removes one. Any number of processes may use the same storage at the same time, and each must at once see what
+ * another one was told had succeeded.
+ *
+ * What every driver promises, and `testing/suite.ts` proves:
+ *
+ * 1. **Atomic.** An object that can be seen is whole. `put` and `commit` replace the old bytes by the new ones at one
+ *    instant; a reader that has begun keeps reading the old ones.
+ * 2. **Durable.** When `put`, `commit`, `close`, `move` or `delete` has resolved, a power cut does not undo it
+ *    (`durable: false` excepted).
+ * 3. **Read after write.** What has resolved is what the next call sees, from any process.
+ * 4. **Errors** are the classes below, with `code`, `driver`, `path` and `cause`. What is none of them was not foreseen.
+ *
+ * A path that does not match {@link isStoragePath} is refused with InvalidPathError before anything is touched.
+ */
+export interface StorageDriver {
+  /** As in the configuration, e.g. `filesystem`. */
+  readonly name: string;
+
+  /**
+   * The whole object. For small content: links, manifests, records. The buffer may be shared with other callers and
+   * with a cache of the driver; it must not be changed.
+   *
+   * @throws PathNotFoundError
+   */
+  get(path: string, options?: ReadOptions): Promise<Buffer>;
+
+  /** Creates or replaces the object. */
+  put(path: string, content: Uint8Array, options?: PutOptions): Promise<void>;
+
+  /**
+   * Opens the object for streaming. The returned reader holds resources until it is read to its end or closed.
+   *
+   * @throws PathNotFoundError
+   * @throws InvalidOffsetError when `start` is beyond the end of the object (`start` = size reads nothing)
+   */
+  reader(path: string, options?: RangeOptions): Promise<StorageReader>;
+
+  /**
+   * Opens a writer on `path`. Until `close` or `commit`, readers of `path` see what was there before.
+   *
+   * Without `append` it starts empty and `commit` replaces the object. With `append` it goes on behind what an earlier
+   * writer of that path kept with `close` (in this or in any other process, alive or dead; nothing kept: it starts
+   * empty).
+   *
+   * One writer at a time has a path, over all processes.
+   *
+   * @throws WriterBusyError when another one has it
+   */
+  writer(path: string, options?: { append?: boolean }): Promise<StorageWriter>;
+
+  /** @throws PathNotFoundError */
+  stat(path: string, options?: ReadOptions): Promise<StorageStat>;
+
+  /**
+   * The names directly below a folder, in byte order of the name (UTF-8, no locale), starting behind `after`, at most
+   * `limit`. Costs no more than its page where the storage allows it; never holds more than the storage's own page and
+   * may be abandoned at any time. A folder that does not exist has no names. Names that are no valid path segments
+   * (temporary files of other programs) are left out.
+   */
+  list(path: string, options?: ListOptions): AsyncIterable<StorageEntry>;
+
+  /**
+   * Moves one object over another one, which is replaced.
+   *
+   * @throws PathNotFoundError when `from` does not exist
+   */
+  move(from: string, to: string): Promise<void>;
+
+  /**
+   * Deletes an object, or a folder with everything below it. Folders that are left empty vanish, or at least are not
+   * listed.
+   *
+   * @throws PathNotFoundError when there is neither
+   */
+  delete(path: string): Promise<void>;
+
+  /**
+   * Optional: a URL at which the client may fetch the object itself, or undefined when there is none for this request.
+   * Absent: the content is streamed through the registry.
+   */
+  redirectUrl?(path: string, options: RedirectOptions): Promise<string | undefined>;
+
+  /** Optional: says whether the storage can be used now. @throws StorageError with the reason. */
+  check?(signal?: AbortSignal): Promise<void>;
+
+  /** Releases what the driver holds (connections, timers). No call may follow. */
+  close?(): Promise<void>;
+}
+
+export interface ReadOptions {
+  signal?: AbortSignal;
+}
+
+export interface PutOptions {
+  /** false: the object may be lost in a power cut (but is never seen half written). Default true. */
+  durable?: boolean;
+}
+
+export interface RangeOptions extends ReadOptions {
+  /** First byte, from 0. Default 0. */
+  start?: number;
+  /** Last byte, inclusive. Default and maximum: the end of the object. */
+  end?: number;
+}
+
+export interface ListOptions extends ReadOptions {
+  /** Exclusive; need not exist. */
+  after?: string;
+  limit?: number;
+}
+
+export interface RedirectOptions extends ReadOptions {
+  method: 'GET' | 'HEAD';
+}
+
+export interface StorageStat {
+  kind: 'object' | 'folder';
+  /** In bytes; 0 for a folder. */
+  size: number;
+  /** Last change. Undefined where the storage does not know it (folders of an object store). */
+  modified: Date | undefined;
+}
+
+export interface StorageEntry {
+  /** One path segment. */
+  name: string;
+  kind: 'object' | 'folder';
+}
+
+/**
+ * Bytes in order. A chunk may be used only until the next one is asked for: the driver may then read into the same
+ * memory again. A fault in the middle rejects; the reader is then closed.
+ */
+export interface StorageReader extends AsyncIterable<Buffer> {
+  /** Bytes that this reader yields in all. */
+  readonly size: number;
+  /** Gives up; may be called at any time and more than once. */
+  close(): Promise<void>;
+}
+
+/**
+ * Takes bytes for one path. It ends with exactly one of `close`, `commit` or `cancel`; `cancel` may also follow a fault
+ * in one of the others. After any fault of `write` the bytes up to an unspecified point are kept, and `close` says
+ * nothing of it: look at `size` of the next writer.
+ */
+export interface StorageWriter {
+  /** Bytes that the path will have: what was kept before plus what was written. */
+  readonly size: number;
+
+  /**
+   * Adds bytes. Resolves when more may be given (which bounds the memory in use), not when they are stored. The
+   * writer takes the chunk: the caller must not change it afterwards.
+   *
+   * @throws StorageFullError
+   */
+  write(chunk: Uint8Array): Promise<void>;
+
+  /**
+   * Keeps what was written, durably, so that a later writer with `append` goes on. `stat` and `reader` of the path then
+   * show it.
+   */
+  close(): Promise<void>;
+
+  /** Publishes everything under `to` (default: the writer's own path), durably and at one instant; the own path vanishes then. */
+  commit(to?: string): Promise<void>;
+
+  /** Drops everything, also what earlier writers kept. */
+  cancel(): Promise<void>;
+}
+
+export type StorageErrorCode =
+  | 'PATH_NOT_FOUND'
+  | 'INVALID_PATH'
+  | 'INVALID_OFFSET'
+  | 'WRITER_BUSY'
+  | 'STORAGE_FULL'
+  | 'STORAGE_READ_ONLY'
+  | 'STORAGE_DENIED'
+  | 'STORAGE_UNAVAILABLE'
+  | 'STORAGE_FAULT';
+
+/** A fault of the storage; says which driver, which path, and what to do where that is known. */
+export class StorageError extends Error {
+  override readonly name: string = 'StorageError';
+  readonly code: StorageErrorCode;
+  readonly driver: string;
+  readonly path: string;
+
+  constructor(code: StorageErrorCode, driver: string, path: string, message: string, options?: ErrorOptions) {
+    super(`${driver}: ${path}: ${message}`, options);
+    this.code = code;
+    this.driver = driver;
+    this.path = path;
+  }
+}
+
+export class PathNotFoundError extends StorageError {
+  override readonly name = 'PathNotFoundError';
+  constructor(driver: string, path: string, options?: ErrorOptions) {
+    super('PATH_NOT_FOUND', driver, path, 'no such object or folder', options);
+  }
+}
+
+export class InvalidPathError extends StorageError {
+  override readonly name = 'InvalidPathError';
+  constructor(driver: string, path: string) {
+    super('INVALID_PATH', driver, path, 'not a path: it must be absolute, without empty, . or .. segments');
+  }
+}
+
+export class InvalidOffsetError extends StorageError {
+  override readonly name = 'InvalidOffsetError';
+  constructor(driver: string, path: string, offset: number) {
+    super('INVALID_OFFSET', driver, path, `offset ${offset} is beyond the end`);
+  }
+}
+
+export class WriterBusyError extends StorageError {
+  override readonly name = 'WriterBusyError';
+  constructor(driver: string, path: string) {
+    super('WRITER_BUSY', driver, path, 'another writer has it');
+  }
+}
+
+/** The disk, the quota or the bucket is full. What was acknowledged before is kept. */
+export class StorageFullError extends StorageError {
+  override readonly name = 'StorageFullError';
+  constructor(driver: string, path: string, options?: ErrorOptions) {
+    super('STORAGE_FULL', driver, path, 'no space left', options);
+  }
+}
+
+/** The storage does not answer now (network, overload); trying again later may help. */
+export class StorageUnavailableError extends StorageError {
+  override readonly name = 'StorageUnavailableError';
+  constructor(driver: string, path: string, message: string, options?: ErrorOptions) {
+    super('STORAGE_UNAVAILABLE', driver, path, message, options);
+  }
+}
+
+/** One path segment: letters, digits and `. _ - + = ~ @ :`, not `.` or `..`. */
+const segment = /^(?!\.\.?$)[A-Za-z0-9._+=~@:-]+$/;
+
+export function isPathSegment(text: string): boolean {
+  return segment.test(text);
+}
+
+/** Absolute, at least one segment, no empty, `.` or `..` segment, no trailing slash. */
+export function isStoragePath(path: string): boolean {
+  return path.startsWith('/') && path.length > 1 && path.slice(1).split('/').every(isPathSegment);
+}
