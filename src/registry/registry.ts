@@ -49,11 +49,20 @@ export interface ByteRange {
 /** The blobs of one repository. */
 export interface Blobs {
   /**
-   * Says what the repository holds; opens nothing. The bytes are there when this resolves.
+   * Says whether the repository holds a blob; its bytes are there when this resolves. Clients leave out the push of
+   * what this says exists.
    *
    * @throws RegistryError BLOB_UNKNOWN, also when only other repositories have it
    */
-  stat(digest: Digest, signal?: AbortSignal): Promise<Blob>;
+  stat(digest: Digest, signal?: AbortSignal): Promise<Descriptor>;
+
+  /**
+   * The blob, to be opened. Cheaper than `stat`: what is known of a digest is not asked again, so that the bytes may
+   * prove missing only when it is opened.
+   *
+   * @throws RegistryError BLOB_UNKNOWN as `stat`
+   */
+  get(digest: Digest, signal?: AbortSignal): Promise<Blob>;
 
   /**
    * Makes a blob of another repository one of this one, without moving bytes.

@@ -1,0 +1,117 @@
+import { LRUCache } from 'lru-cache';
+import { PathNotFoundError, type StorageDriver } from '../../storage-drivers/driver.ts';
+import type { Digest } from '../oci/digest.ts';
+import { type ManifestInfo, parseManifest } from '../oci/manifest.ts';
+import { layout } from './layout.ts';
+import type { ByteRange, ContentReader } from './registry.ts';
+
+/** Bytes of content that is remembered: enough for the manifests and configurations of some thousand images. */
+const memory = 32 * 1024 * 1024;
+
+/** Content up to this many bytes is read at once and remembered; longer content is streamed. */
+const smallSize = 64 * 1024;
+
+/** Digests whose size is remembered. */
+const knownSizes = 50_000;
+
+/**
+ * Content by digest, whatever repository it belongs to. What a digest means never changes, so what was read once may be
+ * remembered for ever; *whether a repository has it* is none of this module's business and is never remembered.
+ */
+export interface Content {
+  /** Bytes of the content. @returns undefined when the storage does not have it; asks the storage each time. */
+  stat(digest: Digest, signal?: AbortSignal): Promise<number | undefined>;
+  /** As `stat`, but what was once known is not asked again. */
+  size(digest: Digest, signal?: AbortSignal): Promise<number | undefined>;
+  /** Small content as a whole. @returns undefined when the storage does not have it */
+  get(digest: Digest, signal?: AbortSignal): Promise<Buffer | undefined>;
+  /** @returns undefined when the storage does not have it */
+  open(digest: Digest, range?: ByteRange, signal?: AbortSignal): Promise<ContentReader | undefined>;
+  /** A manifest's content, read as such. It is not validated anew; what cannot be read has no parts and no subject. */
+  info(digest: Digest, content: Buffer): ManifestInfo | undefined;
+  put(digest: Digest, content: Buffer): Promise<void>;
+  redirectUrl(digest: Digest, signal?: AbortSignal): Promise<string | undefined>;
+}
+
+export function createContent(driver: StorageDriver, options: { redirect: boolean }): Content {
+  const contents = new LRUCache<Digest, Buffer>({
+    maxSize: memory,
+    sizeCalculation: (content) => content.length + 200,
+  });
+  const sizes = new LRUCache<Digest, number>({ max: knownSizes });
+  const infos = new LRUCache<Digest, { info: ManifestInfo | undefined }>({ max: 10_000 });
+
+  async function unlessMissing<T>(promise: Promise<T>): Promise<T | undefined> {
+    try {
+      return await promise;
+    } catch (error) {
+      if (error instanceof PathNotFoundError) return undefined;
+      throw error;
+    }
+  }
+
+  const content: Content = {
+    async stat(digest, signal) {
+      const stat = await unlessMissing(driver.stat(layout.blobData(digest), signal && { signal }));
+      if (stat === undefined) return undefined;
+      sizes.set(digest, stat.size);
+      return stat.size;
+    },
+
+    async size(digest, signal) {
+      return contents.get(digest)?.length ?? sizes.get(digest) ?? content.stat(digest, signal);
+    },
+
+    async get(digest, signal) {
+      const known = contents.get(digest);
+      if (known !== undefined) return known;
+      const bytes = await unlessMissing(driver.get(layout.blobData(digest), signal && { signal }));
+      if (bytes !== undefined) contents.set(digest, bytes);
+      return bytes;
+    },
+
+    async open(digest, range, signal) {
+      const size = await content.size(digest, signal);
+      if (size === undefined) return undefined;
+      if (size <= smallSize) {
+        const bytes = await content.get(digest, signal);
+        return bytes && once(range ? bytes.subarray(range.start, range.end + 1) : bytes);
+      }
+      return unlessMissing(driver.reader(layout.blobData(digest), { ...range, ...(signal && { signal }) }));
+    },
+
+    info(digest, bytes) {
+      const known = infos.get(digest);
+      if (known !== undefined) return known.info;
+      let info: ManifestInfo | undefined;
+      try {
+        info = parseManifest(bytes);
+      } catch {
+        info = undefined;
+      }
+      infos.set(digest, { info });
+      return info;
+    },
+
+    async put(digest, bytes) {
+      await driver.put(layout.blobData(digest), bytes);
+      contents.set(digest, bytes);
+    },
+
+    async redirectUrl(digest, signal) {
+      if (!options.redirect) return undefined;
+      return driver.redirectUrl?.(layout.blobData(digest), { method: 'GET', ...(signal && { signal }) });
+    },
+  };
+  return content;
+}
+
+function once(bytes: Buffer): ContentReader {
+  return {
+    size: bytes.length,
+    async *[Symbol.asyncIterator]() {
+      if (bytes.length > 0) yield bytes;
+    },
+    async close() {},
+  };
+}

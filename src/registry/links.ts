@@ -1,0 +1,48 @@
+import { PathNotFoundError, type StorageDriver } from '../../storage-drivers/driver.ts';
+import { type Digest, tryParseDigest } from '../oci/digest.ts';
+
+/**
+ * The digest in the `link` of a folder, or undefined when there is none. An empty or broken link, as distribution 2
+ * leaves behind after a crash, counts as none: it promises nothing.
+ */
+export async function readLink(
+  driver: StorageDriver,
+  folder: string,
+  signal?: AbortSignal,
+): Promise<Digest | undefined> {
+  try {
+    const content = await driver.get(`${folder}/link`, signal && { signal });
+    return tryParseDigest(content.toString('latin1').trim());
+  } catch (error) {
+    if (error instanceof PathNotFoundError) return undefined;
+    throw error;
+  }
+}
+
+export async function writeLink(driver: StorageDriver, folder: string, digest: Digest): Promise<void> {
+  await driver.put(`${folder}/link`, Buffer.from(digest, 'latin1'));
+}
+
+/** Deletes an object or a folder. @returns whether it was there */
+export async function remove(driver: StorageDriver, path: string): Promise<boolean> {
+  try {
+    await driver.delete(path);
+    return true;
+  } catch (error) {
+    if (error instanceof PathNotFoundError) return false;
+    throw error;
+  }
+}
+
+export async function exists(driver: StorageDriver, path: string): Promise<boolean> {
+  return (await statOrUndefined(driver, path)) !== undefined;
+}
+
+export async function statOrUndefined(driver: StorageDriver, path: string, signal?: AbortSignal) {
+  try {
+    return await driver.stat(path, signal && { signal });
+  } catch (error) {
+    if (error instanceof PathNotFoundError) return undefined;
+    throw error;
+  }
+}

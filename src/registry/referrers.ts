@@ -1,0 +1,189 @@
+import { LRUCache } from 'lru-cache';
+import { PathNotFoundError, type StorageDriver, StorageError } from '../../storage-drivers/driver.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import { algorithmOf, type Digest, encodedOf, tryParseDigest } from '../oci/digest.ts';
+import { type RepositoryName, tryParseTag } from '../oci/name.ts';
+import type { Content } from './content.ts';
+import { layout } from './layout.ts';
+import { readLink, remove, statOrUndefined, writeLink } from './links.ts';
+import type { PageOptions, Referrers } from './registry.ts';
+
+const algorithms = ['sha256', 'sha512'] as const;
+
+/** What a storage answers that can be read but not written. */
+const unwritable = new Set<string>(['STORAGE_READ_ONLY', 'STORAGE_DENIED', 'STORAGE_FULL']);
+
+/** A clock may differ between machines that write to one storage, and file times are coarse. In milliseconds. */
+const clockTolerance = 60_000;
+
+/** The part of the index that pushing and deleting manifests keep up. */
+export interface ReferrersIndex {
+  add(subject: Digest, digest: Digest): Promise<void>;
+  remove(subject: Digest, digest: Digest): Promise<void>;
+}
+
+/**
+ * What this process has seen of the manifests of all repositories, so that a scan looks at each one once. Nothing
+ * depends on it but the cost of a scan.
+ */
+export interface ReferrersMemory {
+  /** `name@digest` of manifests that the index covers. */
+  readonly covered: LRUCache<string, true>;
+  /** When the folder of a repository's manifests had changed last, when the index covered all of it. */
+  readonly complete: LRUCache<RepositoryName, number>;
+}
+
+export function createReferrersMemory(): ReferrersMemory {
+  return { covered: new LRUCache({ max: 200_000 }), complete: new LRUCache({ max: 10_000 }) };
+}
+
+export interface ReferrersOptions {
+  driver: StorageDriver;
+  content: Content;
+  memory: ReferrersMemory;
+  now: () => Date;
+  /** The index must not be written: every question then costs a scan of what it does not cover. */
+  readOnly: boolean;
+}
+
+export function createReferrersIndex(
+  { driver, memory }: Pick<ReferrersOptions, 'driver' | 'memory'>,
+  name: RepositoryName,
+): ReferrersIndex {
+  return {
+    async add(subject, digest) {
+      await writeLink(driver, layout.referrer(name, subject, digest), digest);
+      memory.covered.set(`${name}@${digest}`, true);
+    },
+    async remove(subject, digest) {
+      await remove(driver, layout.referrer(name, subject, digest));
+    },
+  };
+}
+
+/**
+ * The index holds a link for every manifest with a subject that berth stored. Manifests that came another way
+ * (pushed to distribution, restored from a backup) are found by a scan of the repository's manifests, which runs when
+ * somebody asks and the folder of manifests has changed since the last time; it reads only what came since then.
+ * What clients without the API wrote down under the tag `sha256-…` (distribution-spec, "Referrers Tag Schema") is
+ * merged in as well.
+ */
+export function createReferrers(options: ReferrersOptions, name: RepositoryName, index: ReferrersIndex): Referrers {
+  const { driver, content, memory, now, readOnly } = options;
+
+  async function contentOf(digest: Digest) {
+    const target = await readLink(driver, layout.revision(name, digest));
+    const bytes = target && (await content.get(target));
+    return target && bytes && { bytes, info: content.info(target, bytes) };
+  }
+
+  /** @returns undefined when the manifest is gone or refers to something else */
+  async function describe(digest: Digest, subject: Digest): Promise<Descriptor | undefined> {
+    const found = await contentOf(digest);
+    const info = found?.info;
+    if (found === undefined || info === undefined || (info.subject ?? subject) !== subject) return undefined;
+    return {
+      mediaType: info.mediaType,
+      digest,
+      size: found.bytes.length,
+      ...(info.artifactType !== undefined && { artifactType: info.artifactType }),
+      ...(info.annotations !== undefined && { annotations: info.annotations }),
+    };
+  }
+
+  async function lastChange(): Promise<number | undefined> {
+    let last = 0;
+    for (const algorithm of algorithms) {
+      const stat = await statOrUndefined(driver, layout.revisions(name, algorithm));
+      if (stat !== undefined && stat.modified === undefined) return undefined;
+      last = Math.max(last, stat?.modified?.getTime() ?? 0);
+    }
+    return last;
+  }
+
+  async function scannedUntil(): Promise<number> {
+    try {
+      return Date.parse((await driver.get(layout.referrersScanned(name))).toString('latin1')) || 0;
+    } catch (error) {
+      if (error instanceof PathNotFoundError) return 0;
+      throw error;
+    }
+  }
+
+  /** @returns false when the storage takes no writes */
+  async function save(write: () => Promise<void>): Promise<boolean> {
+    if (readOnly) return false;
+    try {
+      await write();
+      return true;
+    } catch (error) {
+      if (error instanceof StorageError && unwritable.has(error.code)) return false;
+      throw error;
+    }
+  }
+
+  /** Brings the index up to date. @returns those who refer to `subject` but could not be written into it */
+  async function scan(subject: Digest, signal?: AbortSignal): Promise<Digest[]> {
+    const changed = await lastChange();
+    if (changed === 0 || (changed !== undefined && memory.complete.get(name) === changed)) return [];
+    const until = await scannedUntil();
+    // A storage that does not date its folders cannot tell of foreign writers: one scan must do.
+    if (changed === undefined && until > 0) return [];
+    const begun = now();
+    const unsaved: Digest[] = [];
+    let read = 0;
+    for (const algorithm of algorithms) {
+      for await (const entry of driver.list(layout.revisions(name, algorithm), signal && { signal })) {
+        const digest = tryParseDigest(`${algorithm}:${entry.name}`);
+        if (digest === undefined || memory.covered.has(`${name}@${digest}`)) continue;
+        const link = await statOrUndefined(driver, `${layout.revision(name, digest)}/link`);
+        if ((link?.modified?.getTime() ?? Number.POSITIVE_INFINITY) >= until - clockTolerance) {
+          read++;
+          const found = (await contentOf(digest))?.info?.subject;
+          if (found !== undefined && !(await save(() => index.add(found, digest)))) {
+            if (found === subject) unsaved.push(digest);
+            continue;
+          }
+        }
+        memory.covered.set(`${name}@${digest}`, true);
+      }
+    }
+    const scanned = Buffer.from(begun.toISOString());
+    const saved = read === 0 || (await save(() => driver.put(layout.referrersScanned(name), scanned)));
+    // A change within the clock's grain of the scan may have been missed: then the next one looks again.
+    if (saved && changed !== undefined && changed < begun.getTime() - clockTolerance)
+      memory.complete.set(name, changed);
+    return unsaved;
+  }
+
+  async function indexed(subject: Digest, after: string | undefined): Promise<Set<Digest>> {
+    const found = new Set<Digest>();
+    for (const algorithm of algorithms) {
+      for await (const entry of driver.list(`${layout.referrers(name, subject)}/${algorithm}`)) {
+        const digest = tryParseDigest(`${algorithm}:${entry.name}`);
+        if (digest !== undefined && (after === undefined || digest > after)) found.add(digest);
+      }
+    }
+    return found;
+  }
+
+  async function fallback(subject: Digest): Promise<Digest[]> {
+    const tag = tryParseTag(`${algorithmOf(subject)}-${encodedOf(subject).slice(0, 64)}`);
+    const digest = tag && (await readLink(driver, layout.tagCurrent(name, tag)));
+    const found = digest && (await contentOf(digest));
+    return (found?.info?.manifests ?? []).map((child) => child.digest);
+  }
+
+  return {
+    async *list(subject, artifactTypes, { after, signal }: PageOptions = {}) {
+      const others = [...(await scan(subject, signal)), ...(await fallback(subject))];
+      const digests = await indexed(subject, after);
+      for (const digest of others) if (after === undefined || digest > after) digests.add(digest);
+      for (const digest of [...digests].sort()) {
+        const descriptor = await describe(digest, subject);
+        if (descriptor === undefined) continue;
+        if (artifactTypes.length === 0 || artifactTypes.includes(descriptor.artifactType ?? '')) yield descriptor;
+      }
+    },
+  };
+}

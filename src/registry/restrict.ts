@@ -1,0 +1,33 @@
+import { RegistryError } from '../oci/errors.ts';
+import type { Registry, Repository } from './registry.ts';
+
+export interface Restrictions {
+  /** `storage.delete.enabled`: without it, nothing that was pushed can be deleted. */
+  delete: boolean;
+  /** `storage.maintenance.readonly.enabled`: nothing can be pushed or deleted. */
+  readOnly: boolean;
+}
+
+/** The one gate for everything that deletes, and for everything that writes: a decorator of any registry. */
+export function restrict(registry: Registry, restrictions: Restrictions): Registry {
+  if (restrictions.delete && !restrictions.readOnly) return registry;
+
+  const refusal = restrictions.readOnly ? 'the registry is read-only for maintenance' : 'deletion is not enabled';
+  const refuse = async (): Promise<never> => {
+    throw new RegistryError('UNSUPPORTED', { message: refusal });
+  };
+
+  function restricted(inner: Repository): Repository {
+    const { blobs, manifests, tags, uploads } = inner;
+    const { readOnly } = restrictions;
+    return {
+      ...inner,
+      blobs: { ...blobs, delete: refuse, ...(readOnly && { mount: refuse }) },
+      manifests: { ...manifests, delete: refuse, ...(readOnly && { put: refuse }) },
+      tags: { ...tags, delete: refuse },
+      uploads: readOnly ? { create: refuse, find: refuse } : uploads,
+    };
+  }
+
+  return { ...registry, repository: (name) => restricted(registry.repository(name)) };
+}

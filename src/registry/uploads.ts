@@ -1,0 +1,201 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  isPathSegment,
+  type StorageDriver,
+  type StorageWriter,
+  WriterBusyError,
+} from '../../storage-drivers/driver.ts';
+import { octetStream } from '../oci/descriptor.ts';
+import { algorithmOf, type Digest, type DigestAlgorithm, digestFromHash, digestOf } from '../oci/digest.ts';
+import { RegistryError } from '../oci/errors.ts';
+import type { RepositoryName } from '../oci/name.ts';
+import type { Content } from './content.ts';
+import { layout } from './layout.ts';
+import { exists, remove, statOrUndefined, writeLink } from './links.ts';
+import type { Body, Upload, Uploads } from './registry.ts';
+import { newHash, type RunningHash, type UploadHashes, update } from './upload-hashes.ts';
+
+/** A whole blob up to this many bytes is verified in memory and stored at once, without a file of its session. */
+const smallSize = 64 * 1024;
+
+/** How long a request waits for another one of its session to end, in milliseconds. */
+const patience = 3_000;
+
+export interface UploadsOptions {
+  driver: StorageDriver;
+  content: Content;
+  hashes: UploadHashes;
+  now: () => Date;
+}
+
+export function createUploads(options: UploadsOptions, name: RepositoryName): Uploads {
+  const { driver, hashes } = options;
+  return {
+    async create(algorithm) {
+      const id = randomUUID();
+      // A session without bytes promises nothing that a power cut could break.
+      await driver.put(layout.uploadStartedAt(name, id), Buffer.from(startedAt(options.now())), { durable: false });
+      hashes.keep(id, newHash(algorithm ?? 'sha256'));
+      return createUpload(options, name, id);
+    },
+
+    async find(id) {
+      const known = isPathSegment(id) && (await exists(driver, layout.uploadStartedAt(name, id)));
+      if (!known) throw new RegistryError('BLOB_UPLOAD_UNKNOWN', { detail: { id } });
+      return createUpload(options, name, id);
+    },
+  };
+}
+
+/** RFC 3339 in UTC with whole seconds, as distribution writes it. */
+export function startedAt(date: Date): string {
+  return date.toISOString().replace(/\.\d+Z$/, 'Z');
+}
+
+function createUpload({ driver, content, hashes }: UploadsOptions, name: RepositoryName, id: string): Upload {
+  const dataPath = layout.uploadData(name, id);
+
+  async function size(): Promise<number> {
+    return (await statOrUndefined(driver, dataPath))?.size ?? 0;
+  }
+
+  function outOfOrder(message: string, size: number): RegistryError {
+    return new RegistryError('UPLOAD_OUT_OF_ORDER', { message, detail: { size } });
+  }
+
+  /** A writer at the end of the session's bytes, which nobody else has. */
+  async function openWriter(start: number | undefined): Promise<StorageWriter> {
+    const deadline = Date.now() + patience;
+    for (;;) {
+      try {
+        const writer = await driver.writer(dataPath, { append: true });
+        if (start === undefined || start === writer.size) return writer;
+        const { size } = writer;
+        await writer.close();
+        throw outOfOrder(`the upload has ${size} bytes; the next chunk must start there`, size);
+      } catch (error) {
+        if (!(error instanceof WriterBusyError)) throw error;
+        if (Date.now() > deadline) throw outOfOrder('another request is writing to this upload', await size());
+        await delay(20);
+      }
+    }
+  }
+
+  async function write(writer: StorageWriter, body: Body, running: RunningHash | undefined): Promise<void> {
+    for await (const chunk of body) {
+      // Hashed before it is given away: the writer may then store it while the next one arrives.
+      if (running !== undefined) update(running, chunk);
+      await writer.write(chunk);
+    }
+  }
+
+  /** The hash over what the writer's path already has, for when nobody hashed it while it came. */
+  async function rehash(algorithm: DigestAlgorithm, size: number): Promise<RunningHash> {
+    const running = newHash(algorithm);
+    for await (const chunk of await driver.reader(dataPath, { end: size - 1 })) update(running, chunk);
+    return running;
+  }
+
+  function mismatch(digest: Digest): RegistryError {
+    return new RegistryError('DIGEST_INVALID', {
+      message: 'provided digest did not match uploaded content',
+      detail: { digest },
+    });
+  }
+
+  async function publish(digest: Digest, size: number) {
+    await writeLink(driver, layout.layer(name, digest), digest);
+    await remove(driver, layout.upload(name, id));
+    return { mediaType: octetStream, digest, size };
+  }
+
+  async function commitWriter(writer: StorageWriter, digest: Digest, body: Body): Promise<number> {
+    const algorithm = algorithmOf(digest);
+    let running: RunningHash | undefined;
+    try {
+      running = hashes.take(id, writer.size, algorithm);
+      if (running === undefined) {
+        // Bytes kept by an earlier request are on the storage, and those of this one are not yet.
+        running = await rehash(algorithm, writer.size);
+      }
+      await write(writer, body, running);
+    } catch (error) {
+      await writer.close();
+      if (running?.size === writer.size) hashes.keep(id, running);
+      throw error;
+    }
+    if (digestFromHash(algorithm, running.hash) !== digest) {
+      await writer.cancel();
+      await remove(driver, layout.upload(name, id));
+      throw mismatch(digest);
+    }
+    await writer.commit(layout.blobData(digest));
+    return running.size;
+  }
+
+  return {
+    id,
+    size,
+
+    async append(body, start) {
+      const writer = await openWriter(start);
+      const running = hashes.take(id, writer.size);
+      try {
+        await write(writer, body, running);
+      } finally {
+        await writer.close();
+        if (running?.size === writer.size) hashes.keep(id, running);
+      }
+      return writer.size;
+    },
+
+    async commit(digest, body = nothing, start) {
+      const first = (await size()) === 0 && (start ?? 0) === 0;
+      const head: Head = first ? await readSmall(body) : { complete: false, rest: body };
+      if (head.complete) {
+        if (digestOf(head.bytes, algorithmOf(digest)) !== digest) {
+          await remove(driver, layout.upload(name, id));
+          throw mismatch(digest);
+        }
+        await content.put(digest, head.bytes);
+        return publish(digest, head.bytes.length);
+      }
+      const writer = await openWriter(start);
+      return publish(digest, await commitWriter(writer, digest, head.rest));
+    },
+
+    async cancel() {
+      const writer = await openWriter(undefined);
+      await writer.cancel();
+      await remove(driver, layout.upload(name, id));
+    },
+  };
+}
+
+const nothing: Body = {
+  async *[Symbol.asyncIterator]() {},
+};
+
+type Head = { complete: true; bytes: Buffer } | { complete: false; rest: Body };
+
+/** Reads a body as far as it is small: it is then complete, or the rest begins with what was read. */
+async function readSmall(body: Body): Promise<Head> {
+  const iterator = body[Symbol.asyncIterator]();
+  const chunks: Uint8Array[] = [];
+  for (let length = 0; length <= smallSize; ) {
+    const { done, value } = await iterator.next();
+    if (done) return { complete: true, bytes: Buffer.concat(chunks) };
+    chunks.push(value);
+    length += value.length;
+  }
+  return {
+    complete: false,
+    rest: {
+      async *[Symbol.asyncIterator]() {
+        yield* chunks;
+        yield* { [Symbol.asyncIterator]: () => iterator };
+      },
+    },
+  };
+}
