@@ -1,0 +1,31 @@
+import { rmSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+export interface TemporaryFolder {
+  /** Absolute. */
+  readonly path: string;
+  /** Removes the folder with everything in it; may be called more than once. */
+  remove(): Promise<void>;
+}
+
+const folders = new Set<string>();
+
+// The net below tests that fail before they clean up.
+process.once('exit', () => {
+  for (const path of folders) rmSync(path, { recursive: true, force: true });
+});
+
+/** A new, empty folder below the system's folder for temporary files. */
+export async function temporaryFolder(prefix = 'berth-'): Promise<TemporaryFolder> {
+  const path = await mkdtemp(join(tmpdir(), prefix));
+  folders.add(path);
+  return {
+    path,
+    async remove() {
+      await rm(path, { recursive: true, force: true, maxRetries: 3 });
+      folders.delete(path);
+    },
+  };
+}
