@@ -1,0 +1,88 @@
+import type { Context } from 'hono';
+import { RegistryError } from '../oci/errors.ts';
+import { send } from './body.ts';
+import { errorReply } from './errors.ts';
+import type { Log } from './log.ts';
+import type { Reply } from './reply.ts';
+import { type Addressing, ApiRequest, type AppEnv } from './request.ts';
+
+/** What the registry says of its own state. */
+export interface Health {
+  /** `/healthz`: the process answers. */
+  live(): Promise<Reply>;
+  /** `/readyz`: requests can be served. */
+  ready(): Promise<Reply>;
+  /** Configured checks that fail, by name, with their reason; undefined: none. Everything else then answers 503. */
+  failing(): Readonly<Record<string, string>> | undefined;
+}
+
+export interface AnswerOptions extends Addressing {
+  readonly health: Health;
+  readonly headers: Readonly<Record<string, readonly string[]>>;
+  readonly log: Log;
+}
+
+type Answer = (context: Context<AppEnv>) => Promise<Response>;
+type Respond = (request: ApiRequest) => Promise<Reply>;
+
+/**
+ * Turns what answers a request into what Hono calls. Here, and nowhere else, a request gets its id, a fault becomes an
+ * answer, the answer is written and the access log gets its line.
+ */
+export function createAnswer({ health, headers, log, ...addressing }: AnswerOptions) {
+  const common = { 'Docker-Distribution-API-Version': 'registry/2.0', ...headers };
+
+  async function run(context: Context<AppEnv>, request: ApiRequest, respond: Respond): Promise<Response> {
+    const ids = { ...common, 'X-Request-Id': request.id };
+    try {
+      const reply = await respond(request);
+      request.status = reply.status;
+      return await send(context, request, reply, ids);
+    } catch (error) {
+      const { reply, internal } = errorReply(error, request.id);
+      const { incoming, outgoing } = context.env ?? {};
+      const gone = outgoing?.destroyed === true || incoming?.destroyed === true;
+      request.status = gone ? clientClosedRequest : reply.status;
+      if (internal && !gone) {
+        log.error('request failed', { request_id: request.id, method: request.method, path: request.path, error });
+      }
+      return send(context, request, reply, ids);
+    }
+  }
+
+  function always(respond: Respond): Answer {
+    return async function answer(context) {
+      const time = new Date();
+      const request = new ApiRequest(context, addressing);
+      const response = await run(context, request, respond);
+      log.access({
+        time,
+        duration: Date.now() - time.getTime(),
+        remote: context.env?.incoming?.socket?.remoteAddress ?? '',
+        user: request.user,
+        method: request.method,
+        target: context.env?.incoming?.url ?? request.path,
+        protocol: `HTTP/${context.env?.incoming?.httpVersion ?? '1.1'}`,
+        status: request.status,
+        bytes: request.bytesSent,
+        referer: request.header('referer'),
+        userAgent: request.header('user-agent'),
+        requestId: request.id,
+      });
+      return response;
+    };
+  }
+
+  function whenHealthy(respond: Respond): Answer {
+    return always(async (request) => {
+      const failing = health.failing();
+      if (failing !== undefined) throw new RegistryError('UNAVAILABLE', { detail: failing });
+      return respond(request);
+    });
+  }
+
+  return { always, whenHealthy };
+}
+
+/** What distribution and nginx log for a client that went away before it had its answer. */
+const clientClosedRequest = 499;

@@ -1,0 +1,141 @@
+import { once } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
+import type { Context } from 'hono';
+import { RegistryError } from '../oci/errors.ts';
+import { continueIfExpected } from './listen/continue.ts';
+import type { Reply, RequestBody, StreamBody } from './reply.ts';
+
+/**
+ * The one place where bodies are read and written. With a socket at hand they do not pass through Web streams, which
+ * cost more than twice the CPU; without one (`app.request()` in tests) Web bodies are used.
+ */
+
+type Incoming = IncomingMessage | Http2ServerRequest;
+type Outgoing = ServerResponse | Http2ServerResponse;
+
+/** What the server gives to the app for each request; empty in `app.request()`. */
+export interface NodeBindings {
+  incoming?: Incoming;
+  outgoing?: Outgoing;
+}
+
+export function requestBody(context: Context<{ Bindings: NodeBindings }>): RequestBody {
+  const header = context.req.header('content-length');
+  const length = header === undefined ? undefined : Number(header);
+  const { incoming, outgoing } = context.env ?? {};
+  const iterate =
+    incoming && outgoing ? () => readIncoming(incoming, outgoing) : () => readWeb(context.req.raw.body ?? undefined);
+  return { length, [Symbol.asyncIterator]: iterate };
+}
+
+async function* readIncoming(incoming: Incoming, outgoing: Outgoing): AsyncGenerator<Uint8Array> {
+  continueIfExpected(incoming, outgoing);
+  try {
+    // When the registry refuses in the middle, the connection must live on to carry the answer.
+    yield* incoming.iterator({ destroyOnReturn: false });
+  } catch (cause) {
+    throw incomplete(cause);
+  }
+  // A body that was cut by closing the stream ends like a whole one in HTTP/2.
+  if (!incoming.complete) throw incomplete();
+}
+
+function incomplete(cause?: unknown): RegistryError {
+  return new RegistryError('BODY_INCOMPLETE', { cause });
+}
+
+async function* readWeb(body: ReadableStream<Uint8Array> | undefined): AsyncGenerator<Uint8Array> {
+  if (body !== undefined) yield* body as unknown as AsyncIterable<Uint8Array>;
+}
+
+/** Counts the bytes of the body that went out. */
+export interface Sent {
+  bytesSent: number;
+}
+
+/** Writes an answer. `common` are headers that every answer carries; the answer's own go before them. */
+export async function send(
+  context: Context<{ Bindings: NodeBindings }>,
+  sent: Sent,
+  reply: Reply,
+  common: Readonly<Record<string, string | readonly string[]>>,
+): Promise<Response> {
+  const { outgoing } = context.env ?? {};
+  const head = context.req.method === 'HEAD';
+  const headers = headersOf(reply, common);
+  const { body } = reply;
+
+  if (body === undefined || body instanceof Uint8Array || head) {
+    const bytes = body instanceof Uint8Array && !head ? body : undefined;
+    if (outgoing === undefined) return webResponse(reply.status, headers, bytes);
+    if (!outgoing.destroyed) {
+      outgoing.writeHead(reply.status, headers);
+      if (bytes === undefined) outgoing.end();
+      else outgoing.end(bytes);
+      sent.bytesSent += bytes?.length ?? 0;
+    }
+    return RESPONSE_ALREADY_SENT;
+  }
+
+  if (outgoing === undefined) return webResponse(reply.status, headers, await collect(body));
+  const source = await body.open();
+  try {
+    if (outgoing.destroyed) return RESPONSE_ALREADY_SENT;
+    outgoing.writeHead(reply.status, headers);
+    await pump(source, outgoing, sent);
+  } catch (error) {
+    // The status is gone already: only a broken connection tells the client that the body is not whole.
+    outgoing.destroy(error instanceof Error ? error : undefined);
+    throw error;
+  } finally {
+    await source.close?.();
+  }
+  return RESPONSE_ALREADY_SENT;
+}
+
+/** Each chunk is waited for until the kernel has it: the reader then fills the same memory again. */
+async function pump(source: AsyncIterable<Uint8Array>, outgoing: Outgoing, sent: Sent): Promise<void> {
+  const gone = new AbortController();
+  const closed = once(outgoing, 'close', { signal: gone.signal }).catch(() => undefined);
+  try {
+    for await (const chunk of source) {
+      const flushed = new Promise<void>((resolve) => {
+        // The types of the two protocols' responses share no overload.
+        (outgoing as ServerResponse).write(chunk, () => resolve());
+      });
+      await Promise.race([flushed, closed]);
+      if (outgoing.destroyed) return;
+      sent.bytesSent += chunk.length;
+    }
+    outgoing.end();
+  } finally {
+    gone.abort();
+  }
+}
+
+type HeaderRecord = Record<string, string | string[]>;
+
+function headersOf({ status, headers, body }: Reply, common: Reply['headers']): HeaderRecord {
+  const all = { ...common, ...headers } as HeaderRecord;
+  // RFC 9110, 8.6: no length where there can be no body.
+  if (status === 204 || status === 304) return all;
+  const size = body === undefined ? 0 : body instanceof Uint8Array ? body.length : body.size;
+  if (size !== undefined) all['Content-Length'] = String(size);
+  return all;
+}
+
+async function collect(body: StreamBody): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of await body.open()) chunks.push(Uint8Array.from(chunk));
+  return Buffer.concat(chunks);
+}
+
+function webResponse(status: number, record: HeaderRecord, body: Uint8Array | undefined): Response {
+  const headers = new Headers();
+  for (const [name, value] of Object.entries(record)) {
+    for (const item of [value].flat()) headers.append(name, item);
+  }
+  return new Response(body === undefined || body.length === 0 ? null : Uint8Array.from(body), { status, headers });
+}

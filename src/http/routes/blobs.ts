@@ -1,0 +1,114 @@
+import { randomUUID } from 'node:crypto';
+import type { Descriptor } from '../../oci/descriptor.ts';
+import { parseDigest } from '../../oci/digest.ts';
+import { RegistryError } from '../../oci/errors.ts';
+import { type Part, parseRange } from '../../oci/range.ts';
+import type { Blob } from '../../registry/registry.ts';
+import type { Reply, StreamBody } from '../reply.ts';
+import { repositoryOf } from '../repository-of.ts';
+import type { ApiRequest } from '../request.ts';
+import { entityTag, isCached, notModified } from './conditional.ts';
+import type { Handler } from './services.ts';
+
+/** A digest never means anything else, so a client may keep what it has for a year. */
+const cacheControl = 'max-age=31536000';
+
+function headersOf({ digest, mediaType }: Descriptor) {
+  return {
+    'Content-Type': mediaType,
+    'Docker-Content-Digest': digest,
+    'Accept-Ranges': 'bytes',
+    ETag: entityTag(digest),
+    'Cache-Control': cacheControl,
+  };
+}
+
+export const headBlob: Handler<'blob'> = async (call) => {
+  const { request, target } = call;
+  const { blobs } = repositoryOf(call);
+  const descriptor = await blobs.stat(parseDigest(target.digest));
+  const headers = headersOf(descriptor);
+  if (isCached(request, descriptor.digest)) return notModified(headers);
+  return { status: 200, headers, body: { size: descriptor.size, open: unopened } };
+};
+
+export const getBlob: Handler<'blob'> = async (call) => {
+  const { request, target } = call;
+  const { blobs } = repositoryOf(call);
+  const blob = await blobs.get(parseDigest(target.digest));
+  const headers = headersOf(blob.descriptor);
+  if (isCached(request, blob.descriptor.digest)) return notModified(headers);
+
+  const parts = partsOf(request, blob.descriptor);
+  if (parts === undefined) {
+    const url = await blob.redirectUrl();
+    if (url !== undefined) return { status: 307, headers: { ...headers, Location: url } };
+    return { status: 200, headers, body: { size: blob.descriptor.size, open: () => blob.open() } };
+  }
+  const [part, ...others] = parts;
+  if (part === undefined || others.length > 0) return multipart(blob, headers, parts);
+  return {
+    status: 206,
+    headers: { ...headers, 'Content-Range': contentRange(part, blob.descriptor.size) },
+    body: { size: part.end - part.start + 1, open: () => blob.open(part) },
+  };
+};
+
+export const deleteBlob: Handler<'blob'> = async (call) => {
+  await repositoryOf(call).blobs.delete(parseDigest(call.target.digest));
+  return { status: 202 };
+};
+
+const unopened: StreamBody['open'] = async () => {
+  throw new TypeError('HEAD has no body to open');
+};
+
+/** The parts asked for; undefined: the whole blob. */
+function partsOf(request: ApiRequest, { size, digest }: Descriptor): Part[] | undefined {
+  const header = request.header('range');
+  if (header === undefined) return undefined;
+  const condition = request.header('if-range');
+  if (condition !== undefined && condition !== entityTag(digest)) return undefined;
+  const parts = parseRange(header, size);
+  if (parts === undefined)
+    throw new RegistryError('RANGE_INVALID', { headers: { 'Content-Range': `bytes */${size}` } });
+  // Parts that overlap could add up to any multiple of the blob.
+  const sum = parts.reduce((total, { start, end }) => total + end - start + 1, 0);
+  return sum > size ? undefined : parts;
+}
+
+function contentRange({ start, end }: Part, size: number): string {
+  return `bytes ${start}-${end}/${size}`;
+}
+
+/** RFC 9110, 14.6: each part with a head of its own. */
+function multipart(blob: Blob, headers: Reply['headers'], parts: readonly Part[]): Reply {
+  const { size, mediaType } = blob.descriptor;
+  const boundary = randomUUID();
+  const heads = parts.map((part) =>
+    Buffer.from(
+      `\r\n--${boundary}\r\nContent-Type: ${mediaType}\r\nContent-Range: ${contentRange(part, size)}\r\n\r\n`,
+      'latin1',
+    ),
+  );
+  const tail = Buffer.from(`\r\n--${boundary}--\r\n`, 'latin1');
+  const length = parts.reduce(
+    (sum, part, index) => sum + (heads[index]?.length ?? 0) + part.end - part.start + 1,
+    tail.length,
+  );
+
+  async function* bytes(): AsyncGenerator<Uint8Array> {
+    for (const [index, part] of parts.entries()) {
+      const head = heads[index];
+      if (head !== undefined) yield head;
+      yield* await blob.open(part);
+    }
+    yield tail;
+  }
+
+  return {
+    status: 206,
+    headers: { ...headers, 'Content-Type': `multipart/byteranges; boundary=${boundary}` },
+    body: { size: length, open: async () => bytes() },
+  };
+}

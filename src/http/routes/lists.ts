@@ -1,0 +1,90 @@
+import type { Descriptor } from '../../oci/descriptor.ts';
+import { parseDigest } from '../../oci/digest.ts';
+import { mediaTypes } from '../../oci/media-type.ts';
+import type { RepositoryName } from '../../oci/name.ts';
+import { json } from '../reply.ts';
+import { repositoryOf } from '../repository-of.ts';
+import { jsonList, nextLink, pageSize, takePage } from './pages.ts';
+import type { Call, Handler } from './services.ts';
+
+/** Entries of a catalogue page when the client does not say, as distribution has it. */
+const defaultRepositories = 100;
+
+/** Clients read an index of this many bytes at most; a list of referrers that is longer is split. */
+const maxIndexSize = 4 * 1024 * 1024;
+
+export const listTags: Handler<'tags'> = async (call) => {
+  const { request, pages } = call;
+  const { name, tags } = repositoryOf(call);
+  const last = request.parameter('last');
+  const size = pageSize(request, pages.tags);
+  const source = tags.list({ ...(last !== undefined && { after: last }) });
+  if (size === undefined) return jsonList(`{"name":${JSON.stringify(name)},"tags":[`, source, ']}');
+
+  const { items, more } = await takePage(source, size);
+  const end = more ? items.at(-1) : undefined;
+  const headers =
+    end &&
+    nextLink(request, `/v2/${name}/tags/list`, [
+      ['n', String(size)],
+      ['last', end],
+    ]);
+  return json(200, { name, tags: items }, headers);
+};
+
+export const listRepositories: Handler<'catalog'> = async (call) => {
+  const { request, pages } = call;
+  const last = request.parameter('last');
+  const size = pageSize(request, pages.repositories) ?? Math.min(defaultRepositories, pages.repositories);
+  const { items, more } = await takePage(readable(call, last), size);
+  const end = more ? items.at(-1) : undefined;
+  const headers =
+    end &&
+    nextLink(request, '/v2/_catalog', [
+      ['n', String(size)],
+      ['last', end],
+    ]);
+  return json(200, { repositories: items }, headers);
+};
+
+/** The repositories that the caller may pull from. */
+export async function* readable(
+  { registry, caller }: Pick<Call, 'registry' | 'caller'>,
+  after?: string,
+): AsyncGenerator<RepositoryName> {
+  for await (const name of registry.repositories({ ...(after !== undefined && { after }) })) {
+    if (caller.allows({ type: 'repository', name, actions: ['pull'] })) yield name;
+  }
+}
+
+export const listReferrers: Handler<'referrers'> = async (call) => {
+  const { request, target } = call;
+  const { name, referrers } = repositoryOf(call);
+  const subject = parseDigest(target.digest);
+  // The plus of `+json` often comes unescaped and then reads as a space, which no media type has.
+  const types = request.query.getAll('artifactType').map((type) => type.replaceAll(' ', '+'));
+  const last = request.parameter('last');
+  const size = pageSize(request, Number.MAX_SAFE_INTEGER) ?? Number.MAX_SAFE_INTEGER;
+
+  const manifests: Descriptor[] = [];
+  let bytes = 0;
+  let more = false;
+  for await (const descriptor of referrers.list(subject, types, { ...(last !== undefined && { after: last }) })) {
+    bytes += JSON.stringify(descriptor).length + 1;
+    more = manifests.length >= size || (bytes > maxIndexSize - 200 && manifests.length > 0);
+    if (more) break;
+    manifests.push(descriptor);
+  }
+  const end = more ? manifests.at(-1)?.digest : undefined;
+  const filter = types.map((type): [string, string] => ['artifactType', type]);
+  const count: [string, string][] = size === Number.MAX_SAFE_INTEGER ? [] : [['n', String(size)]];
+  return json(
+    200,
+    { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests },
+    {
+      'Content-Type': mediaTypes.ociIndex,
+      ...(types.length > 0 && { 'OCI-Filters-Applied': 'artifactType' }),
+      ...(end && nextLink(request, `/v2/${name}/referrers/${subject}`, [...count, ['last', end], ...filter])),
+    },
+  );
+};

@@ -1,0 +1,72 @@
+import type { Access, AccessController, Action } from '../../auth/access.ts';
+import { RegistryError } from '../../oci/errors.ts';
+import { parseRepositoryName } from '../../oci/name.ts';
+import { json, type Reply } from '../reply.ts';
+import type { ApiRequest } from '../request.ts';
+import { parseTarget, type Target } from '../target.ts';
+import { deleteBlob, getBlob, headBlob } from './blobs.ts';
+import { listReferrers, listRepositories, listTags } from './lists.ts';
+import { deleteManifest, getManifest, putManifest } from './manifests.ts';
+import type { Handler, Services } from './services.ts';
+import { cancelUpload, getUpload, patchUpload, putUpload, startUpload } from './uploads.ts';
+
+type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
+const base: Handler<'base'> = async () => json(200, {});
+
+/** Every endpoint of the distribution API: what is not here does not exist. */
+const routes: { [Kind in Target['kind']]: Partial<Record<Method, Handler<Kind>>> } = {
+  base: { GET: base, HEAD: base },
+  catalog: { GET: listRepositories, HEAD: listRepositories },
+  manifest: { GET: getManifest, HEAD: getManifest, PUT: putManifest, DELETE: deleteManifest },
+  blob: { GET: getBlob, HEAD: headBlob, DELETE: deleteBlob },
+  uploads: { POST: startUpload },
+  upload: { GET: getUpload, HEAD: getUpload, PATCH: patchUpload, PUT: putUpload, DELETE: cancelUpload },
+  tags: { GET: listTags, HEAD: listTags },
+  referrers: { GET: listReferrers, HEAD: listReferrers },
+};
+
+const read: readonly Action[] = ['pull'];
+const write: readonly Action[] = ['pull', 'push'];
+const remove: readonly Action[] = ['delete'];
+
+/** What a request must be allowed to do. Cancelling one's own upload is part of pushing. */
+function accessOf(target: Target, method: string): Access[] {
+  if (target.kind === 'base') return [];
+  if (target.kind === 'catalog') return [{ type: 'registry', name: 'catalog', actions: ['*'] }];
+  const reads = method === 'GET' || method === 'HEAD';
+  const deletes = method === 'DELETE' && target.kind !== 'upload';
+  return [
+    {
+      type: 'repository',
+      name: parseRepositoryName(target.name),
+      actions: deletes ? remove : reads && target.kind !== 'upload' ? read : write,
+    },
+  ];
+}
+
+export interface V2Options extends Services {
+  readonly access: AccessController;
+}
+
+/** Everything below `/v2`: tells what is asked for, asks whether it is allowed, and only then looks. */
+export function createV2({ access, ...services }: V2Options): (request: ApiRequest) => Promise<Reply> {
+  return async (request) => {
+    const target = parseTarget(request.path.slice('/v2'.length));
+    if (target === undefined) throw new RegistryError('NOT_FOUND');
+    const methods: Partial<Record<string, (call: never) => Promise<Reply>>> = routes[target.kind];
+    const handler = Object.hasOwn(methods, request.method) ? methods[request.method] : undefined;
+    if (handler === undefined) {
+      throw new RegistryError('UNSUPPORTED', {
+        message: `${request.method.slice(0, 20)} is not possible here`,
+        headers: { Allow: Object.keys(methods).join(', ') },
+      });
+    }
+    const caller = await access.authorize(
+      { authorization: request.header('authorization'), origin: request.origin },
+      accessOf(target, request.method),
+    );
+    request.user = caller.subject;
+    return handler({ ...services, request, target, caller } as never);
+  };
+}
