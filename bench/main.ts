@@ -1,1 +1,105 @@
-export {};
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { allScenarios, selectLines } from './lines/all.ts';
+import type { Bench, Scenario } from './lines/line.ts';
+import { type LoadProcess, startLoadProcess } from './load/process.ts';
+import { describeMachine, freeSpace } from './machine/describe.ts';
+import { measureScenario } from './measure.ts';
+import { help, type Options, parseOptions, UsageError } from './options.ts';
+import type { LineResult } from './results.ts';
+import { machineText, tableHead, tableRows, verdict } from './table.ts';
+
+/** For logs, filling and scripts, in bytes. */
+const spaceForTheRest = 3 * 2 ** 30;
+
+/** What the most demanding scenario keeps on the disk at once. */
+function neededSpace(scenarios: readonly Scenario[], { rounds, programs }: Options): number {
+  const each = scenarios.map(({ fresh, spacePerRound }) => spacePerRound * (fresh ? 1 : rounds * programs.length));
+  return Math.max(...each) + spaceForTheRest;
+}
+
+function gibibytes(bytes: number): string {
+  return `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+}
+
+/** Progress goes to the terminal only, so that a file gets the table alone. */
+function progress(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+}
+
+function print(text: string): void {
+  progress('');
+  console.log(text);
+}
+
+async function measure(options: Options, bench: Bench): Promise<LineResult[]> {
+  const { programs, rounds, seconds, sizes, usualSizes } = options;
+  const scenarios = selectLines(allScenarios(bench), options.only);
+  if (scenarios.length === 0) throw new UsageError('no line has such a name; --list names them');
+  const machine = await describeMachine(bench.folder);
+  const [needed, free] = [neededSpace(scenarios, options), await freeSpace(bench.folder)];
+  print(machineText(machine));
+  for (const { name, command } of programs) print(`${name.padEnd(12)} ${command.join(' ')} serve config.yml`);
+  print(`disk         ${gibibytes(needed)} needed, ${gibibytes(free)} free`);
+  print(
+    `rounds       ${rounds}, of ${seconds} s where the line is not bound to an amount; sizes ${JSON.stringify(sizes)}`,
+  );
+  if (free < needed) throw new UsageError(`not enough space below ${options.folder}; --folder chooses another place`);
+
+  print(`\n${tableHead()}`);
+  const results: LineResult[] = [];
+  const finished = (result: LineResult) => {
+    results.push(result);
+    print(tableRows(result, usualSizes));
+  };
+  const common = { programs, rounds, seconds, cores: machine.cores, finished, progress };
+  for (const scenario of scenarios) await measureScenario(bench, scenario, common);
+
+  const verdicts = results.flatMap((line) =>
+    line.registries.map((result) => ({ line, text: verdict(line, result, usualSizes), registry: result.registry })),
+  );
+  for (const { name } of programs) {
+    const mine = verdicts.filter(({ registry, text }) => registry === name && text !== '');
+    const missed = mine.filter(({ text }) => text.endsWith('not reached'));
+    if (mine.length === 0) continue;
+    print(`\n${name}: ${mine.length - missed.length} of ${mine.length} aims reached`);
+    for (const { line, text } of missed) print(`  not reached: ${line.name} (${text.replace(' not reached', '')})`);
+  }
+  if (options.json) {
+    await writeFile(
+      options.json,
+      `${JSON.stringify({ machine, rounds, seconds, sizes, programs, lines: results }, null, 2)}\n`,
+    );
+  }
+  return results;
+}
+
+async function main(): Promise<void> {
+  const options = parseOptions(process.argv.slice(2));
+  if (options.help) return console.log(help);
+
+  const interrupt = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(name, () => interrupt.abort(new Error(`ended by ${name}`)));
+  }
+  const folder = await mkdtemp(join(options.folder, 'berth-bench-'));
+  let load: LoadProcess | undefined;
+  try {
+    load = startLoadProcess();
+    const bench = { load, folder, sizes: options.sizes, signal: interrupt.signal };
+    if (options.list) {
+      for (const line of allScenarios(bench).flatMap((scenario) => scenario.lines)) console.log(line.name);
+    } else {
+      await measure(options, bench);
+    }
+  } finally {
+    await load?.stop();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+main().catch((error: unknown) => {
+  progress('');
+  console.error(error instanceof UsageError ? error.message : error);
+  process.exitCode = 1;
+});

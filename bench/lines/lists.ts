@@ -1,0 +1,125 @@
+import { listOf, pushBlob, pushManifest } from '../api.ts';
+import { makeImage } from '../image.ts';
+import { runWrk } from '../wrk.ts';
+import { connections } from './images.ts';
+import { type Bench, eachOf, type Line, requireSame, type Scenario } from './line.ts';
+
+const pageSize = 100;
+
+/** The shortest list that can be right, in bytes: every name with quotes and comma. */
+function smallestBody(names: readonly string[]): number {
+  return names.reduce((sum, name) => sum + name.length + 3, 0);
+}
+
+interface Page {
+  path: string;
+  names: readonly string[];
+}
+
+/** All pages of a list, with the names that are due on each. `names` must be sorted. */
+function pagesOf(list: string, names: readonly string[]): Page[] {
+  return Array.from({ length: Math.ceil(names.length / pageSize) }, (_, page) => {
+    const after = names[page * pageSize - 1];
+    const last = after === undefined ? '' : `&last=${encodeURIComponent(after)}`;
+    return {
+      path: `${list}?n=${pageSize}${last}`,
+      names: names.slice(page * pageSize, (page + 1) * pageSize),
+    };
+  });
+}
+
+/** Every page in turn, the first and the last alike. */
+export function catalogueScenario({ sizes, folder, signal }: Bench): Scenario {
+  // Names as they are in use: fifty to a group.
+  const names = Array.from({ length: sizes.repositories }, (_, index) => {
+    return `group-${String(Math.floor(index / 50)).padStart(3, '0')}/app-${String(index % 50).padStart(2, '0')}`;
+  }).sort();
+  const pages = pagesOf('/v2/_catalog', names);
+  const paths = pages.map((page) => page.path);
+  const smallest = Math.min(...pages.map((page) => smallestBody(page.names)));
+  return {
+    fresh: false,
+    spacePerRound: 0,
+    fill: ({ url }) =>
+      eachOf(names.length, async (index) => {
+        const name = names[index] ?? '';
+        const image = makeImage(name, []);
+        await pushBlob(url, name, image.config, signal);
+        await pushManifest(url, name, 'latest', image.manifest, signal);
+      }),
+    lines: [
+      {
+        name: `catalogue page, n=${pageSize} of ${sizes.repositories} repositories`,
+        unit: 'ops/s',
+        aim: { ratio: 5 },
+        async check({ url }) {
+          for (const page of pages)
+            requireSame(page.path, await listOf(url + page.path, 'repositories', signal), page.names);
+          return undefined;
+        },
+        prepare: async ({ url }, { seconds }) => {
+          return () => runWrk({ url, paths, accept: '*/*', smallest, seconds, connections, folder, signal });
+        },
+      },
+    ],
+  };
+}
+
+/** One repository with very many tags, each a manifest of its own. */
+export function tagScenario({ sizes, folder, signal }: Bench): Scenario {
+  const repository = 'team/many-tags';
+  const list = `/v2/${repository}/tags/list`;
+  const names = Array.from({ length: sizes.tags }, (_, index) => `build-${String(index).padStart(6, '0')}`);
+  const pages = pagesOf(list, names);
+
+  function line(name: string, paths: readonly string[], smallest: number, rest: Pick<Line, 'aim' | 'check'>): Line {
+    return {
+      name,
+      unit: 'ops/s',
+      ...rest,
+      prepare: async ({ url }, { seconds }) => {
+        return () => runWrk({ url, paths, accept: '*/*', smallest, seconds, connections, folder, signal });
+      },
+    };
+  }
+
+  return {
+    fresh: false,
+    spacePerRound: 0,
+    async fill({ url }) {
+      await pushBlob(url, repository, makeImage('tags', []).config, signal);
+      const { manifest } = makeImage('tags', []);
+      await eachOf(names.length, async (index) => {
+        const tagged = { ...JSON.parse(manifest.toString()), annotations: { 'bench.tag': names[index] } };
+        await pushManifest(url, repository, names[index] ?? '', Buffer.from(JSON.stringify(tagged)), signal);
+      });
+    },
+    lines: [
+      line(
+        `tag page, n=${pageSize} of ${sizes.tags} tags`,
+        pages.map((page) => page.path),
+        Math.min(...pages.map((page) => smallestBody(page.names))),
+        {
+          aim: { ratio: 5 },
+          async check({ url }) {
+            let ignored = 0;
+            for (const page of pages) {
+              const found = await listOf(url + page.path, 'tags', signal);
+              if (found.length > pageSize && found.length === names.length) ignored++;
+              else requireSame(page.path, found, page.names);
+            }
+            if (ignored === 0) return undefined;
+            if (ignored < pages.length) throw new Error(`${ignored} of ${pages.length} tag pages hold all tags`);
+            return `knows no tag pages: sends all ${names.length} tags whatever n says`;
+          },
+        },
+      ),
+      line(`full list of ${sizes.tags} tags`, [list], smallestBody(names), {
+        async check({ url }) {
+          requireSame(list, (await listOf(url + list, 'tags', signal)).sort(), names);
+          return undefined;
+        },
+      }),
+    ],
+  };
+}

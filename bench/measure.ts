@@ -1,0 +1,110 @@
+import { join } from 'node:path';
+import { expectContent } from './api.ts';
+import { runProgram } from './children.ts';
+import type { Bench, Line, Scenario, Turn } from './lines/line.ts';
+import { machineBusySeconds, resetPeakMemory, usageOf } from './machine/usage.ts';
+import { type LineResult, type Reading, type Round, roundOf } from './results.ts';
+import { type Program, type Server, startServer } from './server.ts';
+
+export interface MeasureOptions {
+  programs: readonly Program[];
+  rounds: number;
+  /** Of a measurement that is not bound to an amount. */
+  seconds: number;
+  cores: number;
+  /** Told about each line as soon as it is finished. */
+  finished(result: LineResult): void;
+  /** Told what is going on. */
+  progress(text: string): void;
+}
+
+/** How long a warm-up takes, where it is not bound to an amount, in seconds. */
+const warmUpSeconds = 1;
+
+/** Starts the registries of a scenario, fills them, measures its lines and removes everything again. */
+export async function measureScenario(bench: Bench, scenario: Scenario, options: MeasureOptions): Promise<void> {
+  const { programs, progress } = options;
+  const folderOf = (program: Program) => join(bench.folder, program.name);
+  const servers: Server[] = [];
+  try {
+    for (const program of scenario.fresh ? [] : programs) {
+      const server = await startServer(program, folderOf(program), bench.signal);
+      servers.push(server);
+      if (scenario.fill === undefined) continue;
+      progress(`filling ${program.name}`);
+      await explained(server, 'filling', () => scenario.fill?.(server));
+    }
+    for (const line of scenario.lines) {
+      const result: LineResult = {
+        name: line.name,
+        unit: line.unit,
+        ...(line.aim && { aim: line.aim }),
+        registries: programs.map((program) => ({ registry: program.name, rounds: [] })),
+      };
+      for (let round = 1; round <= options.rounds; round++) {
+        for (const [index, program] of programs.entries()) {
+          progress(`${line.name}: round ${round} of ${options.rounds}, ${program.name}`);
+          const one = async (server: Server) => {
+            const of = result.registries[index];
+            if (round === 1) {
+              const note = await line.check?.(server);
+              if (of && note !== undefined) of.note = note;
+            }
+            of?.rounds.push(await measureOnce(bench, scenario, line, server, round, options));
+            if (round === options.rounds) await line.check?.(server);
+          };
+          const running = servers[index];
+          const server = running ?? (await startServer(program, folderOf(program), bench.signal));
+          try {
+            await explained(server, line.name, () => one(server));
+          } finally {
+            if (running === undefined) await server.stop();
+          }
+        }
+      }
+      options.finished(result);
+    }
+  } finally {
+    for (const server of servers) await server.stop();
+  }
+}
+
+async function explained(server: Server, what: string, work: () => Promise<void> | undefined): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    const message = `${server.name}, ${what}: ${reason}\nThe end of its log:\n${await server.lastWords()}`;
+    throw new Error(message, { cause: error });
+  }
+}
+
+async function measureOnce(
+  bench: Bench,
+  scenario: Scenario,
+  line: Line,
+  server: Server,
+  round: number,
+  options: MeasureOptions,
+): Promise<Round> {
+  if (!scenario.fresh) {
+    const warmUp: Turn = { number: 2 * round, seconds: warmUpSeconds, warmUp: true };
+    await (await line.prepare(server, warmUp))();
+  }
+  const run = await line.prepare(server, { number: 2 * round + 1, seconds: options.seconds, warmUp: false });
+  // What the one before has left in the page cache is not to be written while this one is measured.
+  await runProgram('sync', ['-f', bench.folder], bench.signal);
+  await resetPeakMemory(server.pid);
+  const before = await read(server);
+  const work = await run();
+  const after = await read(server);
+  for (const path of work.samples) {
+    await expectContent(server.url + path, path.slice(path.lastIndexOf('/') + 1), bench.signal);
+  }
+  return roundOf(line.unit, work, before, after, options.cores);
+}
+
+async function read(server: Server): Promise<Reading> {
+  const [usage, own, machine] = await Promise.all([usageOf(server.pid), usageOf(process.pid), machineBusySeconds()]);
+  return { server: usage, own: own.cpuSeconds, machine, time: performance.now() / 1000 };
+}
