@@ -7,7 +7,7 @@ import { describeMachine, freeSpace } from './machine/describe.ts';
 import { measureScenario } from './measure.ts';
 import { help, type Options, parseOptions, UsageError } from './options.ts';
 import type { LineResult } from './results.ts';
-import { machineText, tableHead, tableRows, verdict } from './table.ts';
+import { machineText, tableHead, tableRows, verdictText } from './table.ts';
 
 /** For logs, filling and scripts, in bytes. */
 const spaceForTheRest = 3 * 2 ** 30;
@@ -32,7 +32,7 @@ function print(text: string): void {
   console.log(text);
 }
 
-async function measure(options: Options, bench: Bench): Promise<LineResult[]> {
+async function measure(options: Options, bench: Bench): Promise<void> {
   const { programs, rounds, seconds, sizes, usualSizes } = options;
   const scenarios = selectLines(allScenarios(bench), options.only);
   if (scenarios.length === 0) throw new UsageError('no line has such a name; --list names them');
@@ -55,24 +55,16 @@ async function measure(options: Options, bench: Bench): Promise<LineResult[]> {
   const common = { programs, rounds, seconds, cores: machine.cores, finished, progress };
   for (const scenario of scenarios) await measureScenario(bench, scenario, common);
 
-  const verdicts = results.flatMap((line) =>
-    line.registries.map((result) => ({ line, text: verdict(line, result, usualSizes), registry: result.registry })),
-  );
-  for (const { name } of programs) {
-    const mine = verdicts.filter(({ registry, text }) => registry === name && text !== '');
-    const missed = mine.filter(({ text }) => text.endsWith('not reached'));
-    if (mine.length === 0) continue;
-    print(`\n${name}: ${mine.length - missed.length} of ${mine.length} aims reached`);
-    for (const { line, text } of missed) print(`  not reached: ${line.name} (${text.replace(' not reached', '')})`);
-  }
+  if (usualSizes) print(`\n${verdictText(results)}`);
   if (options.json) {
     await writeFile(
       options.json,
       `${JSON.stringify({ machine, rounds, seconds, sizes, programs, lines: results }, null, 2)}\n`,
     );
   }
-  return results;
 }
+
+class Interrupted extends Error {}
 
 async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2));
@@ -80,7 +72,7 @@ async function main(): Promise<void> {
 
   const interrupt = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(name, () => interrupt.abort(new Error(`ended by ${name}`)));
+    process.on(name, () => interrupt.abort(new Interrupted(`ended by ${name}`)));
   }
   const folder = await mkdtemp(join(options.folder, 'berth-bench-'));
   let load: LoadProcess | undefined;
@@ -92,6 +84,10 @@ async function main(): Promise<void> {
     } else {
       await measure(options, bench);
     }
+  } catch (error) {
+    // Whatever was cut short, the reason is the signal.
+    interrupt.signal.throwIfAborted();
+    throw error;
   } finally {
     await load?.stop();
     await rm(folder, { recursive: true, force: true });
@@ -100,6 +96,6 @@ async function main(): Promise<void> {
 
 main().catch((error: unknown) => {
   progress('');
-  console.error(error instanceof UsageError ? error.message : error);
+  console.error(error instanceof UsageError || error instanceof Interrupted ? error.message : error);
   process.exitCode = 1;
 });

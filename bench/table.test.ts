@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { LineResult } from './results.ts';
-import { formatNumber, tableRows, verdict } from './table.ts';
+import { formatNumber, judge, tableRows, verdictText } from './table.ts';
 
 function registry(name: string, rates: readonly number[], rest: { note?: string; foreign?: number } = {}) {
   const { foreign = 0, ...note } = rest;
@@ -40,9 +40,9 @@ describe('the table', () => {
 
   it('does not judge the reference, nor anything without it', () => {
     const alone = line({ registries: [registry('berth', [1])] });
-    expect(alone.registries.map((result) => verdict(alone, result, true))).toEqual(['']);
+    expect(alone.registries.map((result) => judge(alone, result))).toEqual([undefined]);
     const [, compared] = line().registries;
-    expect(compared && verdict(line(), compared, true)).toBe('');
+    expect(compared && judge(line(), compared)).toBeUndefined();
   });
 
   it('mentions what a reader must know', () => {
@@ -53,6 +53,11 @@ describe('the table', () => {
     const text = tableRows(line({ registries }), true);
     expect(text).toContain('berth: other programs took up to 20 % of the machine');
     expect(text).toContain('distribution has no pages');
+  });
+
+  it('counts the aims at the end and names those that are missed', () => {
+    const text = verdictText([line(), line({ name: 'blob GET', aim: { ratio: 6 } }), line({ registries: [] })]);
+    expect(text).toBe('berth: 1 of 2 aims reached\n  not reached: blob GET (≥ 6×)');
   });
 
   it.each([

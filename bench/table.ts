@@ -27,13 +27,17 @@ export function tableHead(): string {
   return `${head}\n${'-'.repeat(widths.reduce((sum, width) => sum + width + 1, -1))}`;
 }
 
-/** The rows of one line: one for each registry, the notes below. */
+/**
+ * The rows of one line: one for each registry, the notes below.
+ *
+ * @param judged whether to say if the aim is reached
+ */
 export function tableRows(line: LineResult, judged: boolean): string {
   const compared = line.registries.find(({ registry }) => registry === reference);
   const notes: string[] = [];
   const rows = line.registries.map((result, index) => {
-    const summary = summarize(result, compared);
-    const { rate, cpu, peakMemory, ratio, foreign } = summary;
+    const { rate, cpu, peakMemory, ratio, foreign } = summarize(result, compared);
+    const verdict = judged ? judge(line, result) : undefined;
     if (result.note) notes.push(`  ${result.registry} ${result.note}`);
     if (foreign > disturbing) {
       notes.push(`  ${result.registry}: other programs took up to ${Math.round(foreign * 100)} % of the machine`);
@@ -45,7 +49,7 @@ export function tableRows(line: LineResult, judged: boolean): string {
       `${formatNumber(cpu)} ${line.unit === 'MB/s' ? 's/GB' : 'ms/op'}`,
       `${formatNumber(peakMemory / (1 << 20))} MiB`,
       ratio === undefined ? '' : `${times(ratio.median)} (${times(ratio.min)} .. ${times(ratio.max)})`,
-      verdict(line, result, judged),
+      verdict === undefined ? '' : `${verdict.aim} ${verdict.reached ? 'reached' : 'not reached'}`,
     ]);
   });
   return [...rows, ...notes].join('\n');
@@ -55,14 +59,38 @@ function times(ratio: number): string {
   return `${ratio.toFixed(2)}×`;
 }
 
-/** Empty for the reference, for lines without an aim and where the sizes are not those that the aims are meant for. */
-export function verdict(line: LineResult, result: RegistryResult, judged: boolean): string {
-  if (line.aim === undefined || !judged || result.registry === reference) return '';
+export interface Verdict {
+  /** E.g. `≥ 4×`. */
+  aim: string;
+  reached: boolean;
+}
+
+/** Whether a registry reaches the aim of a line; undefined for the reference, and where there is no aim or nothing to compare with. */
+export function judge(line: LineResult, result: RegistryResult): Verdict | undefined {
+  if (line.aim === undefined || result.registry === reference) return undefined;
   const compared = line.registries.find(({ registry }) => registry === reference);
   const reached = reaches(line.aim, summarize(result, compared));
-  if (reached === undefined) return '';
+  if (reached === undefined) return undefined;
   const aim = 'ratio' in line.aim ? `≥ ${line.aim.ratio}×` : `< ${line.aim.peakMemory / (1 << 20)} MiB`;
-  return `${aim} ${reached ? 'reached' : 'not reached'}`;
+  return { aim, reached };
+}
+
+/** How many aims each registry reaches, and which it does not. Empty where nothing is judged. */
+export function verdictText(lines: readonly LineResult[]): string {
+  const judged = lines.flatMap((line) =>
+    line.registries.map((result) => ({ line, registry: result.registry, verdict: judge(line, result) })),
+  );
+  return [...new Set(judged.map(({ registry }) => registry))]
+    .flatMap((name) => {
+      const mine = judged.filter(({ registry, verdict }) => registry === name && verdict !== undefined);
+      const missed = mine.filter(({ verdict }) => verdict?.reached === false);
+      if (mine.length === 0) return [];
+      return [
+        `${name}: ${mine.length - missed.length} of ${mine.length} aims reached`,
+        ...missed.map(({ line, verdict }) => `  not reached: ${line.name} (${verdict?.aim})`),
+      ];
+    })
+    .join('\n');
 }
 
 export function machineText(machine: Machine): string {
