@@ -1,0 +1,41 @@
+import type { Log, LogFields } from '../../log.ts';
+
+export interface LogLine {
+  level: 'debug' | 'info' | 'warn' | 'error';
+  message: string;
+  fields: LogFields;
+}
+
+/** A log that keeps its lines, and can be waited for. */
+export function createRecordingLog(): Log & { lines: LogLine[]; seen(message: string): Promise<LogLine> } {
+  const lines: LogLine[] = [];
+  const waiting = new Set<() => void>();
+  const record =
+    (level: LogLine['level']) =>
+    (message: string, fields: LogFields = {}) => {
+      lines.push({ level, message, fields });
+      for (const look of waiting) look();
+    };
+  const log = {
+    lines,
+    debug: record('debug'),
+    info: record('info'),
+    warn: record('warn'),
+    error: record('error'),
+    child: () => log,
+    access: () => {},
+    flush: () => {},
+    seen: (message: string) =>
+      new Promise<LogLine>((resolve) => {
+        const look = () => {
+          const line = lines.find((candidate) => candidate.message === message);
+          if (line === undefined) return;
+          waiting.delete(look);
+          resolve(line);
+        };
+        waiting.add(look);
+        look();
+      }),
+  };
+  return log;
+}
