@@ -3,7 +3,7 @@ import { expectContent } from './api.ts';
 import { runProgram } from './children.ts';
 import type { Bench, Line, Scenario, Turn } from './lines/line.ts';
 import { machineBusySeconds, resetPeakMemory, usageOf } from './machine/usage.ts';
-import { type LineResult, type Reading, type Round, roundOf } from './results.ts';
+import { type LineResult, type Reading, type RegistryResult, type Round, roundOf } from './results.ts';
 import { type Program, type Server, startServer } from './server.ts';
 
 export interface MeasureOptions {
@@ -23,53 +23,49 @@ const warmUpSeconds = 1;
 
 /** Starts the registries of a scenario, fills them, measures its lines and removes everything again. */
 export async function measureScenario(bench: Bench, scenario: Scenario, options: MeasureOptions): Promise<void> {
-  const { programs, progress } = options;
-  const folderOf = (program: Program) => join(bench.folder, program.name);
-  const servers: Server[] = [];
+  const start = (program: Program) => startServer(program, join(bench.folder, program.name), bench.signal);
+  const running = new Map<Program, Server>();
+
+  /** Hands over the server of the whole scenario, or one for this measurement alone. */
+  async function withServer(program: Program, what: string, work: (server: Server) => Promise<void>): Promise<void> {
+    const kept = running.get(program);
+    const server = kept ?? (await start(program));
+    try {
+      await explained(server, what, () => work(server));
+    } finally {
+      if (kept === undefined) await server.stop();
+    }
+  }
+
   try {
-    for (const program of scenario.fresh ? [] : programs) {
-      const server = await startServer(program, folderOf(program), bench.signal);
-      servers.push(server);
-      if (scenario.fill === undefined) continue;
-      progress(`filling ${program.name}`);
-      await explained(server, 'filling', () => scenario.fill?.(server));
+    for (const program of scenario.fresh ? [] : options.programs) {
+      running.set(program, await start(program));
+      options.progress(`filling ${program.name}`);
+      await withServer(program, 'filling', async (server) => scenario.fill?.(server));
     }
     for (const line of scenario.lines) {
-      const result: LineResult = {
-        name: line.name,
-        unit: line.unit,
-        ...(line.aim && { aim: line.aim }),
-        registries: programs.map((program) => ({ registry: program.name, rounds: [] })),
-      };
+      const results = options.programs.map((program): RegistryResult => ({ registry: program.name, rounds: [] }));
       for (let round = 1; round <= options.rounds; round++) {
-        for (const [index, program] of programs.entries()) {
-          progress(`${line.name}: round ${round} of ${options.rounds}, ${program.name}`);
-          const one = async (server: Server) => {
-            const of = result.registries[index];
-            if (round === 1) {
-              const note = await line.check?.(server);
-              if (of && note !== undefined) of.note = note;
-            }
-            of?.rounds.push(await measureOnce(bench, scenario, line, server, round, options));
+        for (const [index, program] of options.programs.entries()) {
+          options.progress(`${line.name}: round ${round} of ${options.rounds}, ${program.name}`);
+          await withServer(program, line.name, async (server) => {
+            const result = results[index];
+            const note = round === 1 ? await line.check?.(server) : undefined;
+            if (result && note !== undefined) result.note = note;
+            result?.rounds.push(await measureOnce(bench, scenario, line, server, round, options));
             if (round === options.rounds) await line.check?.(server);
-          };
-          const running = servers[index];
-          const server = running ?? (await startServer(program, folderOf(program), bench.signal));
-          try {
-            await explained(server, line.name, () => one(server));
-          } finally {
-            if (running === undefined) await server.stop();
-          }
+          });
         }
       }
-      options.finished(result);
+      const { name, unit, aim } = line;
+      options.finished({ name, unit, ...(aim && { aim }), registries: results });
     }
   } finally {
-    for (const server of servers) await server.stop();
+    for (const server of running.values()) await server.stop();
   }
 }
 
-async function explained(server: Server, what: string, work: () => Promise<void> | undefined): Promise<void> {
+async function explained(server: Server, what: string, work: () => Promise<void>): Promise<void> {
   try {
     await work();
   } catch (error) {
