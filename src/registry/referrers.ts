@@ -34,7 +34,7 @@ export interface ReferrersMemory {
 }
 
 export function createReferrersMemory(): ReferrersMemory {
-  return { covered: new LRUCache({ max: 200_000 }), complete: new LRUCache({ max: 10_000 }) };
+  return { covered: new LRUCache({ max: 50_000 }), complete: new LRUCache({ max: 10_000 }) };
 }
 
 export interface ReferrersOptions {

@@ -1,0 +1,36 @@
+import type { Command } from 'commander';
+import { createDriver } from '../../storage-drivers/index.ts';
+import { purgeUploads } from '../registry/purge-uploads.ts';
+import { configure } from './configure.ts';
+import { parseAge } from './duration.ts';
+
+export function addPurgeUploads(program: Command): void {
+  program
+    .command('purge-uploads')
+    .argument('[config]', 'the configuration file')
+    .summary('remove uploads that nobody finished')
+    .description(
+      'Removes upload sessions in which nothing has happened for some time, and says which. Safe while the registry runs. The running registry does the same by itself as storage.maintenance.uploadpurging says.',
+    )
+    .option('-d, --dry-run', 'only say what would be removed')
+    .option('-a, --age <age>', 'how long nothing must have happened, e.g. 12h or 7d', parseAge)
+    .action(async (path: string | undefined, options: { dryRun?: boolean; age?: number }) => {
+      const { config } = await configure(path);
+      const age = options.age ?? config.storage.maintenance.uploadpurging.age;
+      const dryRun = options.dryRun === true;
+      const driver = createDriver(config.storage.driver.name, config.storage.driver.parameters);
+      try {
+        let count = 0;
+        let bytes = 0;
+        for await (const upload of purgeUploads({ driver, before: new Date(Date.now() - age), dryRun })) {
+          count++;
+          bytes += upload.size;
+          const { repository, id, lastUsed, size } = upload;
+          console.log(`${repository} ${id}: ${size} bytes, last used ${lastUsed.toISOString()}`);
+        }
+        console.log(`${dryRun ? 'would remove' : 'removed'} ${count} uploads with ${bytes} bytes`);
+      } finally {
+        await driver.close?.();
+      }
+    });
+}

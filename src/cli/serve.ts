@@ -1,0 +1,47 @@
+import type { Command } from 'commander';
+import { formatFinding } from '../config/finding.ts';
+import { startServer } from '../server.ts';
+import { configure } from './configure.ts';
+import { createConfiguredLog } from './log.ts';
+import { dropPrivileges } from './privileges.ts';
+import { version } from './version.ts';
+
+export function addServe(program: Command): void {
+  program
+    .command('serve')
+    .argument('[config]', 'the configuration file')
+    .summary('run the registry')
+    .description(
+      'Runs the registry until SIGTERM or SIGINT; then it stops listening and lets running requests end for http.draintimeout. SIGHUP reads the certificates again. Started as root with BERTH_USER=uid:gid, it becomes that user.',
+    )
+    .action(serve);
+}
+
+async function serve(path: string | undefined): Promise<void> {
+  const { config, source, warnings } = await configure(path);
+  const log = createConfiguredLog(config);
+  log.info('starting', { version: version(), node: process.version, configuration: source });
+  for (const warning of warnings) log.warn('configuration', { finding: formatFinding(warning) });
+
+  const folder = config.storage.driver.parameters.rootdirectory;
+  const root = config.storage.driver.name === 'filesystem' ? String(folder ?? '/var/lib/registry') : undefined;
+  await dropPrivileges(process.env.BERTH_USER, root, log);
+  const server = await startServer(config, log);
+  log.info('listening', { address: server.address });
+
+  process.on('SIGHUP', () => void server.reload());
+  const stop = async (signal: string) => {
+    log.info('stopping', { signal });
+    await server.close();
+    log.info('stopped');
+    log.flush();
+    process.exit(0);
+  };
+  // A second signal is somebody who cannot wait.
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => {
+      process.once(signal, () => process.exit(1));
+      void stop(signal);
+    });
+  }
+}
