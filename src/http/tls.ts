@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import {
   createSecureContext,
@@ -76,7 +77,19 @@ export async function loadCertificates(options: TlsOptions, log: Log): Promise<C
       Promise.all(clientcas.map((path) => read('clientcas', path))),
     ]);
     const context = { ...fixed, cert, key, ...(ca.length > 0 ? { ca } : {}) };
-    check(context, options);
+    attempt(
+      () => createSecureContext({ cert }),
+      `http.tls.certificate ${options.certificate} is not a PEM certificate`,
+    );
+    attempt(() => createSecureContext({ key }), `http.tls.key ${options.key} is not an unencrypted PEM key`);
+    attempt(
+      () => createSecureContext(context),
+      `http.tls.certificate ${options.certificate} and http.tls.key ${options.key} do not work together`,
+    );
+    // OpenSSL takes a file without a certificate for an empty list of authorities.
+    for (const [at, pem] of ca.entries()) {
+      attempt(() => new X509Certificate(pem), `http.tls.clientcas ${clientcas[at]} is not a PEM certificate`);
+    }
     return context;
   };
 
@@ -133,19 +146,12 @@ async function read(setting: string, path: string): Promise<Buffer> {
   }
 }
 
-/** Tries each part on its own, so that the message can name the one at fault. */
-function check(context: SecureContextOptions, { certificate, key, clientcas }: TlsOptions): void {
-  const attempt = (parts: SecureContextOptions, what: string) => {
-    try {
-      createSecureContext(parts);
-    } catch (error) {
-      throw new ListenError('TLS_INVALID', `${what}: ${reason(error)}`, { cause: error });
-    }
-  };
-  attempt({ cert: context.cert }, `http.tls.certificate ${certificate} is not a PEM certificate`);
-  attempt({ key: context.key }, `http.tls.key ${key} is not an unencrypted PEM key`);
-  attempt({ ca: context.ca }, `http.tls.clientcas ${clientcas?.join(', ')} are not PEM certificates`);
-  attempt(context, `http.tls.certificate ${certificate} and http.tls.key ${key} do not work together`);
+function attempt(use: () => unknown, what: string): void {
+  try {
+    use();
+  } catch (error) {
+    throw new ListenError('TLS_INVALID', `${what}: ${reason(error)}`, { cause: error });
+  }
 }
 
 /** Changes when a file is written or replaced, also through a symbolic link as mounted secrets are. */
