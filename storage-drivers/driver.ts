@@ -25,7 +25,7 @@ export interface StorageDriver {
    * The whole object. For small content: links, manifests, records. The buffer may be shared with other callers and
    * with a cache of the driver; it must not be changed.
    *
-   * @throws PathNotFoundError
+   * @throws PathNotFoundError also when the path is a folder
    */
   get(path: string, options?: ReadOptions): Promise<Buffer>;
 
@@ -35,17 +35,18 @@ export interface StorageDriver {
   /**
    * Opens the object for streaming. The returned reader holds resources until it is read to its end or closed.
    *
-   * @throws PathNotFoundError
+   * @throws PathNotFoundError also when the path is a folder
    * @throws InvalidOffsetError when `start` is beyond the end of the object (`start` = size reads nothing)
    */
   reader(path: string, options?: RangeOptions): Promise<StorageReader>;
 
   /**
-   * Opens a writer on `path`. Until `close` or `commit`, readers of `path` see what was there before.
+   * Opens a writer on `path`.
    *
-   * Without `append` it starts empty and `commit` replaces the object. With `append` it goes on behind what an earlier
-   * writer of that path kept with `close` (in this or in any other process, alive or dead; nothing kept: it starts
-   * empty).
+   * Without `append` it starts empty and `commit` or `close` replaces the object; until then readers of `path` see what
+   * was there before. With `append` it goes on behind what an earlier writer of that path kept with `close` (in this or
+   * in any other process, alive or dead; nothing kept: it starts empty), and readers may see some of the new bytes
+   * before `close`.
    *
    * One writer at a time has a path, over all processes.
    *
@@ -72,8 +73,9 @@ export interface StorageDriver {
   move(from: string, to: string): Promise<void>;
 
   /**
-   * Deletes an object, or a folder with everything below it. Folders that are left empty vanish, or at least are not
-   * listed.
+   * Deletes an object, or a folder with everything below it. A folder that is left empty may vanish or go on to be
+   * listed (the filesystem keeps it, so as not to take it away under another program that is about to write there): a
+   * listed folder says nothing about what is below it.
    *
    * @throws PathNotFoundError when there is neither
    */
@@ -144,9 +146,10 @@ export interface StorageReader extends AsyncIterable<Buffer> {
 }
 
 /**
- * Takes bytes for one path. It ends with exactly one of `close`, `commit` or `cancel`; `cancel` may also follow a fault
- * in one of the others. After any fault of `write` the bytes up to an unspecified point are kept, and `close` says
- * nothing of it: look at `size` of the next writer.
+ * Takes bytes for one path. It ends with exactly one of `close`, `commit` or `cancel`, which gives the path free for
+ * the next writer also when it fails; `cancel` may follow a fault in one of the others, and does nothing after a
+ * success. After any fault of `write` the bytes up to an unspecified point are kept, and `close` says nothing of it:
+ * look at `size` of the next writer.
  */
 export interface StorageWriter {
   /** Bytes that the path will have: what was kept before plus what was written. */
@@ -154,7 +157,7 @@ export interface StorageWriter {
 
   /**
    * Adds bytes. Resolves when more may be given (which bounds the memory in use), not when they are stored. The
-   * writer takes the chunk: the caller must not change it afterwards.
+   * writer takes the chunk: the caller must not change it afterwards (a chunk of a StorageReader must be copied first).
    *
    * @throws StorageFullError
    */
@@ -169,7 +172,7 @@ export interface StorageWriter {
   /** Publishes everything under `to` (default: the writer's own path), durably and at one instant; the own path vanishes then. */
   commit(to?: string): Promise<void>;
 
-  /** Drops everything, also what earlier writers kept. */
+  /** Drops what was written, and with `append` also what earlier writers kept. */
   cancel(): Promise<void>;
 }
 
@@ -244,13 +247,15 @@ export class StorageUnavailableError extends StorageError {
 }
 
 /** One path segment: letters, digits and `. _ - + = ~ @ :`, not `.` or `..`. */
-const segment = /^(?!\.\.?$)[A-Za-z0-9._+=~@:-]+$/;
+const segment = '(?!\\.\\.?(?:/|$))[A-Za-z0-9._+=~@:-]+';
+const oneSegment = new RegExp(`^${segment}$`);
+const wholePath = new RegExp(`^(?:/${segment})+$`);
 
 export function isPathSegment(text: string): boolean {
-  return segment.test(text);
+  return oneSegment.test(text);
 }
 
 /** Absolute, at least one segment, no empty, `.` or `..` segment, no trailing slash. */
 export function isStoragePath(path: string): boolean {
-  return path.startsWith('/') && path.length > 1 && path.slice(1).split('/').every(isPathSegment);
+  return wholePath.test(path);
 }

@@ -1,0 +1,86 @@
+import { constants, fstatSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { StorageError } from '../driver.ts';
+import { driverName, errnoOf, isMissing } from './errors.ts';
+import { makeFolders, syncFolders } from './folders.ts';
+import * as io from './io.ts';
+import { publish, relocate } from './publish.ts';
+import type { StagingArea } from './staging.ts';
+
+/** Where the bytes of a writer go. The writer closes `fd`, after the one of the other calls that it makes. */
+export interface Destination {
+  /** Appends. */
+  readonly fd: number;
+  /** Bytes that were there before. */
+  readonly kept: number;
+  /** Throws unless the file holds that many bytes, and is the one that was opened. */
+  verify(size: number): Promise<void>;
+  /** Makes the bytes durable under the writer's own path. */
+  keep(): Promise<void>;
+  /** Makes the bytes durable and visible under another path. */
+  commit(target: string): Promise<void>;
+  /** Removes the bytes, also those that were there before. */
+  drop(): Promise<void>;
+  /** Called when `keep` or `commit` cannot be: removes what nobody could ever find again. */
+  abandon(): Promise<void>;
+}
+
+/** The object's own file, as distribution has it for uploads: what is kept there is what any later writer goes on with. */
+export async function openAppended(file: string, path: string): Promise<Destination> {
+  const { fd, folders } = await openForAppend(file);
+  const { size: kept, ino } = fstatSync(fd);
+  const keep = async () => {
+    await Promise.all([io.fdatasync(fd), syncFolders([...folders, dirname(file)])]);
+  };
+  return {
+    fd,
+    kept,
+    async verify(size) {
+      const found = await io.stat(file);
+      if (found.ino === ino && found.size === size) return;
+      const message = `has ${found.size} bytes instead of ${size}: another program has written to it`;
+      throw new StorageError('STORAGE_FAULT', driverName, path, message);
+    },
+    keep,
+    async commit(target) {
+      if (target === file) return keep();
+      await io.fdatasync(fd);
+      await relocate(file, target);
+    },
+    async drop() {
+      await io.unlink(file).catch((error: unknown) => {
+        if (!isMissing(error)) throw error;
+      });
+    },
+    abandon: async () => undefined,
+  };
+}
+
+async function openForAppend(file: string): Promise<{ fd: number; folders: string[] }> {
+  const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT;
+  try {
+    return { fd: await io.open(file, flags), folders: [] };
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+  }
+  const folders = await makeFolders(dirname(file));
+  return { fd: await io.open(file, flags), folders };
+}
+
+/** A file in the staging area, which nobody sees until it replaces the object. */
+export async function openStaged(area: StagingArea, file: string): Promise<Destination> {
+  const { path: staged, fd } = await area.create(
+    constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL,
+  );
+  const commit = (target: string) => publish(area, staged, target, () => io.fdatasync(fd), true);
+  const discard = () => area.discard(staged);
+  return {
+    fd,
+    kept: 0,
+    verify: async () => undefined,
+    keep: () => commit(file),
+    commit,
+    drop: discard,
+    abandon: discard,
+  };
+}

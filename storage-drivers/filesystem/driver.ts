@@ -1,0 +1,196 @@
+import { closeSync, constants, type Stats } from 'node:fs';
+import { resolve } from 'node:path';
+import { LRUCache } from 'lru-cache';
+import {
+  InvalidOffsetError,
+  type ListOptions,
+  PathNotFoundError,
+  type PutOptions,
+  type RangeOptions,
+  type ReadOptions,
+  type StorageDriver,
+  type StorageEntry,
+  type StorageReader,
+  type StorageStat,
+  type StorageWriter,
+} from '../driver.ts';
+import { checkRoot } from './check.ts';
+import { ContentCache, maxCachedSize, statNow } from './content-cache.ts';
+import { openAppended, openStaged } from './destination.ts';
+import { driverName, isMissing, storageFault } from './errors.ts';
+import * as io from './io.ts';
+import { Listings } from './listing.ts';
+import { openObject, readContent } from './object.ts';
+import type { FilesystemOptions } from './options.ts';
+import { publish, relocate, syncFile } from './publish.ts';
+import { contentReader, FileReader } from './reader.ts';
+import { remove } from './removal.ts';
+import { StagingArea } from './staging.ts';
+import { FilesystemWriter } from './writer.ts';
+import { type LockTimes, WriterLocks } from './writer-lock.ts';
+
+/** Paths whose inodes the kernel probably has in memory. */
+const recentPaths = 32_768;
+
+/** What only tests set. */
+export interface FilesystemInternals {
+  lockTimes?: LockTimes;
+}
+
+/** Objects as files of the same path below a folder, as CNCF distribution keeps them. Does no I/O yet. */
+export function createFilesystemDriver(options: FilesystemOptions, internals: FilesystemInternals = {}): StorageDriver {
+  return new FilesystemDriver(resolve(options.rootdirectory), internals);
+}
+
+class FilesystemDriver implements StorageDriver {
+  readonly name = driverName;
+  /** Followed by the path of an object, the path of its file. */
+  readonly #root: string;
+  readonly #area: StagingArea;
+  readonly #locks: WriterLocks;
+  readonly #contents = new ContentCache();
+  readonly #listings: Listings;
+  readonly #recent = new LRUCache<string, true>({ max: recentPaths });
+
+  constructor(root: string, internals: FilesystemInternals) {
+    this.#root = root === '/' ? '' : root;
+    this.#area = new StagingArea(this.#root);
+    this.#locks = new WriterLocks(this.#root, internals.lockTimes);
+    this.#listings = new Listings(this.#root);
+  }
+
+  async get(path: string, options?: ReadOptions): Promise<Buffer> {
+    options?.signal?.throwIfAborted();
+    const file = this.#root + path;
+    try {
+      const cached = this.#contents.get(file);
+      if (cached !== undefined) return cached;
+      return await readContent(file, await openObject(file, path), this.#contents);
+    } catch (error) {
+      throw storageFault(error, path);
+    }
+  }
+
+  async put(path: string, content: Uint8Array, options?: PutOptions): Promise<void> {
+    const durable = options?.durable ?? true;
+    // A write that returns when its bytes are on the disk saves a call of its own for the sync.
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | (durable ? constants.O_DSYNC : 0);
+    try {
+      const staged = await this.#area.create(flags);
+      try {
+        const settle = () => io.writeAll(staged.fd, [content]);
+        await publish(this.#area, staged.path, this.#root + path, settle, durable);
+      } finally {
+        closeSync(staged.fd);
+      }
+    } catch (error) {
+      throw storageFault(error, path);
+    }
+  }
+
+  async reader(path: string, options: RangeOptions = {}): Promise<StorageReader> {
+    const { start = 0, end = Number.POSITIVE_INFINITY, signal } = options;
+    signal?.throwIfAborted();
+    const file = this.#root + path;
+    try {
+      const cached = this.#contents.get(file);
+      if (cached !== undefined) return rangeOf(cached, path, start, end);
+      const object = await openObject(file, path);
+      if (object.stats.size <= maxCachedSize) {
+        return rangeOf(await readContent(file, object, this.#contents), path, start, end);
+      }
+      try {
+        signal?.throwIfAborted();
+        const size = rangeSize(path, object.stats.size, start, end);
+        return new FileReader({ fd: object.fd, path, start, size }, signal);
+      } catch (error) {
+        closeSync(object.fd);
+        throw error;
+      }
+    } catch (error) {
+      throw storageFault(error, path);
+    }
+  }
+
+  async writer(path: string, options?: { append?: boolean }): Promise<StorageWriter> {
+    const file = this.#root + path;
+    try {
+      const lock = await this.#locks.acquire(path);
+      try {
+        const destination = await (options?.append ? openAppended(file, path) : openStaged(this.#area, file));
+        const relock = () => this.#locks.acquire(path);
+        return new FilesystemWriter({ path, destination, lock, relock, fileOf: (other) => this.#root + other });
+      } catch (error) {
+        await lock.release();
+        throw error;
+      }
+    } catch (error) {
+      throw storageFault(error, path);
+    }
+  }
+
+  async stat(path: string, options?: ReadOptions): Promise<StorageStat> {
+    options?.signal?.throwIfAborted();
+    try {
+      const stats = await this.#stat(this.#root + path);
+      if (stats?.isFile()) return { kind: 'object', size: stats.size, modified: stats.mtime };
+      if (stats?.isDirectory()) return { kind: 'folder', size: 0, modified: stats.mtime };
+    } catch (error) {
+      throw storageFault(error, path);
+    }
+    throw new PathNotFoundError(driverName, path);
+  }
+
+  list(path: string, options?: ListOptions): AsyncIterable<StorageEntry> {
+    return this.#listings.list(path, options);
+  }
+
+  async move(from: string, to: string): Promise<void> {
+    const file = this.#root + from;
+    try {
+      const stats = await this.#stat(file);
+      if (!stats?.isFile()) throw new PathNotFoundError(driverName, from);
+      await syncFile(file);
+      await relocate(file, this.#root + to);
+    } catch (error) {
+      throw storageFault(error, from);
+    }
+  }
+
+  async delete(path: string): Promise<void> {
+    try {
+      await remove(this.#area, this.#root + path);
+    } catch (error) {
+      throw isMissing(error) ? new PathNotFoundError(driverName, path, { cause: error }) : storageFault(error, path);
+    }
+  }
+
+  async check(signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    await checkRoot(this.#root === '' ? '/' : this.#root, this.#area);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#area.close(), this.#locks.close()]);
+  }
+
+  /** Synchronous where that is cheap (see ContentCache): for what was asked for lately. */
+  async #stat(file: string): Promise<Stats | undefined> {
+    if (this.#recent.get(file)) return statNow(file);
+    this.#recent.set(file, true);
+    return await io.stat(file).catch((error: unknown) => {
+      if (isMissing(error)) return undefined;
+      throw error;
+    });
+  }
+}
+
+/** @throws InvalidOffsetError */
+function rangeSize(path: string, size: number, start: number, end: number): number {
+  if (!(start >= 0 && start <= size)) throw new InvalidOffsetError(driverName, path, start);
+  return Math.max(0, Math.min(end, size - 1) - start + 1);
+}
+
+function rangeOf(content: Buffer, path: string, start: number, end: number): StorageReader {
+  return contentReader(content.subarray(start, start + rangeSize(path, content.length, start, end)));
+}

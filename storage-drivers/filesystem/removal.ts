@@ -1,0 +1,39 @@
+import { rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { errnoOf } from './errors.ts';
+import { syncFolder } from './folders.ts';
+import * as io from './io.ts';
+import type { StagingArea } from './staging.ts';
+
+/**
+ * Deletes an object, or a folder with all that is below it. The latter disappears at one instant: it is renamed into
+ * the staging area, and taken apart there.
+ *
+ * The folder above stays, even if nothing is left in it: distribution makes a folder and then a file in it, and fails
+ * when somebody takes the folder away in between.
+ */
+export async function remove(area: StagingArea, file: string): Promise<void> {
+  try {
+    await io.unlink(file);
+    await syncFolder(dirname(file));
+    return;
+  } catch (error) {
+    // Linux says EISDIR; POSIX, and so the BSDs, EPERM.
+    const code = errnoOf(error);
+    if (code !== 'EISDIR' && code !== 'EPERM') throw error;
+    if (!(await io.stat(file)).isDirectory()) throw error;
+  }
+  await area.ready();
+  const removed = area.newPath();
+  try {
+    await io.rename(file, removed);
+  } catch (error) {
+    if (errnoOf(error) !== 'EXDEV') throw error;
+    // Another file system is mounted below the root; there is no instant to be had.
+    await rm(file, { recursive: true });
+    await syncFolder(dirname(file));
+    return;
+  }
+  await syncFolder(dirname(file));
+  await area.discard(removed);
+}

@@ -1,0 +1,84 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { isMissing } from './errors.ts';
+import * as io from './io.ts';
+
+/** What berth keeps beside the registry's own tree; distribution never looks there. */
+export const privateFolder = '/_berth';
+export const stagingFolder = 'staging';
+export const locksFolder = 'locks';
+
+/** What a process left here and did not touch for so long is nobody's any more. In milliseconds. */
+const abandonedAfter = 24 * 60 * 60 * 1000;
+
+/**
+ * The place where files are written before they are seen, on the same file system as their destination (as a rule), so
+ * that a rename gives them their name at one instant.
+ */
+export class StagingArea {
+  readonly #folder: string;
+  #ready: Promise<void> | undefined;
+  #sweeping: Promise<void> | undefined;
+
+  /** @param root of the storage */
+  constructor(root: string) {
+    this.#folder = `${root}${privateFolder}/${stagingFolder}`;
+  }
+
+  /** A path that nobody has. */
+  newPath(): string {
+    return `${this.#folder}/${randomUUID()}`;
+  }
+
+  /** Makes the area when it is used for the first time. */
+  ready(): Promise<void> {
+    this.#ready ??= mkdir(this.#folder, { recursive: true }).then(
+      () => {
+        this.#sweeping ??= this.#sweep();
+      },
+      (error: unknown) => {
+        this.#ready = undefined;
+        throw error;
+      },
+    );
+    return this.#ready;
+  }
+
+  /** A new file. @returns its path and a descriptor to write with */
+  async create(flags: number): Promise<{ path: string; fd: number }> {
+    await this.ready();
+    const path = this.newPath();
+    try {
+      return { path, fd: await io.open(path, flags) };
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
+    // Somebody cleared the volume, or removed what looked like rubbish, while the server ran.
+    this.#ready = undefined;
+    await this.ready();
+    return { path, fd: await io.open(path, flags) };
+  }
+
+  /** Removes what was staged, as far as that is possible: what stays is swept later. */
+  async discard(path: string): Promise<void> {
+    await rm(path, { recursive: true, force: true }).catch(() => undefined);
+  }
+
+  /** Resolves when no work in the background is left. */
+  async close(): Promise<void> {
+    await this.#sweeping;
+  }
+
+  /** Removes what processes that died left behind. */
+  async #sweep(): Promise<void> {
+    const names = await readdir(this.#folder).catch(() => []);
+    for (const name of names) {
+      const path = `${this.#folder}/${name}`;
+      const modified = await stat(path).then(
+        (stats) => stats.mtimeMs,
+        () => undefined,
+      );
+      if (modified !== undefined && Date.now() - modified > abandonedAfter) await this.discard(path);
+    }
+  }
+}

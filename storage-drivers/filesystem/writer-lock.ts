@@ -1,0 +1,118 @@
+import { randomUUID } from 'node:crypto';
+import { unlink } from 'node:fs/promises';
+import { WriterBusyError } from '../driver.ts';
+import { driverName, isMissing } from './errors.ts';
+import { LockFiles, type LockRecord } from './lock-file.ts';
+import { type ProcessIdentity, processIdentity } from './process-identity.ts';
+
+/** In milliseconds. */
+export interface LockTimes {
+  /** How often a holder shows that it lives. */
+  beat: number;
+  /** How long the silence of a process on another machine, or in another container, is taken for its end. */
+  silence: number;
+}
+
+const defaultTimes: LockTimes = { beat: 10_000, silence: 60_000 };
+
+export interface WriterLock {
+  /** @throws WriterBusyError when another process has taken the path over */
+  verify(): Promise<void>;
+  /** Never fails. */
+  release(): Promise<void>;
+}
+
+interface Held {
+  readonly file: string;
+  readonly content: string;
+  /** When the last sign of life was given, in milliseconds of the day's time. */
+  shown: number;
+  /** Somebody else has it. */
+  lost: boolean;
+  /** Given back, but not removed yet. */
+  released: boolean;
+}
+
+/**
+ * One writer at a time per path, over all processes.
+ *
+ * The lock of a process that died is broken at once where that can be seen (same machine, same table of processes),
+ * else when it has been silent for {@link LockTimes.silence}. A process that was only slow may then find its lock gone.
+ * That harms nothing: all writers append, and each verifies before it commits that the file has the size that it
+ * accounts for.
+ */
+export class WriterLocks {
+  readonly #files: LockFiles;
+  readonly #times: LockTimes;
+  readonly #held = new Set<Held>();
+  #self: ProcessIdentity | undefined;
+  #sweeping: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(root: string, times: LockTimes = defaultTimes) {
+    this.#files = new LockFiles(root, times.silence);
+    this.#times = times;
+  }
+
+  /** @throws WriterBusyError */
+  async acquire(path: string): Promise<WriterLock> {
+    this.#self ??= processIdentity();
+    const self = this.#self;
+    const file = this.#files.fileOf(path);
+    const record: LockRecord = { ...self, nonce: randomUUID(), path };
+    const content = JSON.stringify(record);
+    if (!(await this.#files.create(file, content))) {
+      await this.#files.breakStale(file, self);
+      if (!(await this.#files.create(file, content))) throw new WriterBusyError(driverName, path);
+    }
+    this.#sweeping ??= this.#files.sweep(self).catch(() => undefined);
+    const held: Held = { file, content, shown: Date.now(), lost: false, released: false };
+    this.#held.add(held);
+    this.#timer ??= setInterval(() => void this.#beat(), this.#times.beat).unref();
+    return {
+      verify: async () => {
+        await this.#ascertain(held);
+        if (held.lost) throw new WriterBusyError(driverName, path);
+      },
+      release: () => this.#release(held),
+    };
+  }
+
+  /** Resolves when no work in the background is left; what is held stays held until this process ends. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#sweeping;
+  }
+
+  async #beat(): Promise<void> {
+    for (const held of this.#held) {
+      if (held.released) await this.#release(held);
+      else await this.#show(held).catch(() => undefined);
+    }
+  }
+
+  async #show(held: Held): Promise<void> {
+    if (await this.#files.touch(held.file, held.content)) held.shown = Date.now();
+    else held.lost = true;
+  }
+
+  /** Looks whether it is still held when others may have taken this process for dead. */
+  async #ascertain(held: Held): Promise<void> {
+    if (!held.lost && Math.abs(Date.now() - held.shown) >= this.#times.silence) await this.#show(held);
+  }
+
+  async #release(held: Held): Promise<void> {
+    held.released = true;
+    try {
+      await this.#ascertain(held);
+      if (!held.lost) await unlink(held.file);
+    } catch (error) {
+      // Tried again with the next beat.
+      if (!isMissing(error)) return;
+    }
+    this.#held.delete(held);
+    if (this.#held.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+}

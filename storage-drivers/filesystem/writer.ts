@@ -1,0 +1,107 @@
+import type { StorageWriter } from '../driver.ts';
+import { Appender } from './appender.ts';
+import type { Destination } from './destination.ts';
+import { storageFault } from './errors.ts';
+import * as io from './io.ts';
+import type { WriterLock } from './writer-lock.ts';
+
+export interface WriterParts {
+  /** The object's path, for errors. */
+  readonly path: string;
+  readonly destination: Destination;
+  readonly lock: WriterLock;
+  /** Takes the lock once more, to cancel after a fault. */
+  relock(): Promise<WriterLock>;
+  /** The file of another object. */
+  fileOf(path: string): string;
+}
+
+export class FilesystemWriter implements StorageWriter {
+  readonly #parts: WriterParts;
+  readonly #appender: Appender;
+  #state: 'open' | 'ending' | 'failed' | 'ended' = 'open';
+
+  constructor(parts: WriterParts) {
+    this.#parts = parts;
+    this.#appender = new Appender(parts.destination.fd);
+  }
+
+  get size(): number {
+    return this.#parts.destination.kept + this.#appender.accepted;
+  }
+
+  async write(chunk: Uint8Array): Promise<void> {
+    if (this.#state !== 'open') throw alreadyEnded();
+    try {
+      await this.#appender.write(chunk);
+    } catch (error) {
+      throw storageFault(error, this.#parts.path);
+    }
+  }
+
+  async close(): Promise<void> {
+    const { destination } = this.#parts;
+    await this.#end(
+      () => this.#appender.checkUntold(),
+      () => destination.keep(),
+    );
+  }
+
+  async commit(to: string = this.#parts.path): Promise<void> {
+    const { destination, fileOf } = this.#parts;
+    await this.#end(
+      () => this.#appender.check(),
+      () => destination.commit(fileOf(to)),
+    );
+  }
+
+  async cancel(): Promise<void> {
+    const { destination, lock, path, relock } = this.#parts;
+    if (this.#state === 'ended') return;
+    if (this.#state === 'ending') throw alreadyEnded();
+    const isOpen = this.#state === 'open';
+    this.#state = 'ending';
+    const held = isOpen ? lock : await relock();
+    try {
+      if (isOpen) await this.#appender.abandon();
+      await destination.drop();
+    } catch (error) {
+      throw storageFault(error, path);
+    } finally {
+      if (isOpen) await closeFile(destination.fd);
+      await held.release();
+      this.#state = 'ended';
+    }
+  }
+
+  async #end(check: () => void, store: () => Promise<void>): Promise<void> {
+    if (this.#state !== 'open') throw alreadyEnded();
+    this.#state = 'ending';
+    const { destination, lock, path } = this.#parts;
+    let next: 'failed' | 'ended' = 'failed';
+    try {
+      await this.#appender.drain();
+      check();
+      await lock.verify();
+      await destination.verify(destination.kept + this.#appender.written);
+      await store();
+      next = 'ended';
+    } catch (error) {
+      await destination.abandon();
+      throw storageFault(error, path);
+    } finally {
+      await closeFile(destination.fd);
+      await lock.release();
+      this.#state = next;
+    }
+  }
+}
+
+function alreadyEnded(): TypeError {
+  return new TypeError('the writer has been closed, committed or cancelled already');
+}
+
+/** What was written has been synced or is not wanted, so that a fault in closing means nothing. */
+async function closeFile(fd: number): Promise<void> {
+  await io.close(fd).catch(() => undefined);
+}

@@ -1,0 +1,108 @@
+import { InvalidOffsetError, PathNotFoundError, type StorageDriver, StorageError, WriterBusyError } from '../driver.ts';
+import { MemoryTree } from './tree.ts';
+import { createMemoryWriter } from './writer.ts';
+
+const driverName = 'inmemory';
+
+/** What several drivers share to act like several processes on one storage. */
+export interface MemoryStore {
+  readonly tree: MemoryTree;
+  /** Paths that a writer has. */
+  readonly busy: Set<string>;
+}
+
+export function createMemoryStore(): MemoryStore {
+  return { tree: new MemoryTree(), busy: new Set() };
+}
+
+/** Objects in memory, for tests and for trying things out: everything is gone when the process ends. */
+export function createInMemoryDriver(store: MemoryStore = createMemoryStore()): StorageDriver {
+  const { tree, busy } = store;
+
+  const find = (path: string): Buffer => {
+    const object = tree.object(path);
+    if (object === undefined) throw new PathNotFoundError(driverName, path);
+    return object.content;
+  };
+  const set = (path: string, content: Buffer): void => {
+    if (tree.set(path, { content, modified: new Date() })) return;
+    throw new StorageError('STORAGE_FAULT', driverName, path, 'a folder has this path, or an object is in the way');
+  };
+
+  return {
+    name: driverName,
+
+    async get(path, options) {
+      options?.signal?.throwIfAborted();
+      return find(path);
+    },
+
+    async put(path, content) {
+      set(path, Buffer.from(content));
+    },
+
+    async reader(path, { start = 0, end = Number.POSITIVE_INFINITY, signal } = {}) {
+      signal?.throwIfAborted();
+      const content = find(path);
+      if (!(start >= 0 && start <= content.length)) throw new InvalidOffsetError(driverName, path, start);
+      const range = content.subarray(start, Math.max(start, Math.min(end, content.length - 1) + 1));
+      let closed = false;
+      return {
+        size: range.length,
+        async *[Symbol.asyncIterator]() {
+          for (let position = 0; position < range.length; position += chunkSize) {
+            signal?.throwIfAborted();
+            if (closed)
+              throw new StorageError('STORAGE_FAULT', driverName, path, 'the reader was closed before its end');
+            yield range.subarray(position, position + chunkSize);
+          }
+        },
+        async close() {
+          closed = true;
+        },
+      };
+    },
+
+    async writer(path, options) {
+      if (busy.has(path)) throw new WriterBusyError(driverName, path);
+      busy.add(path);
+      const append = options?.append ?? false;
+      const kept = (append ? tree.object(path)?.content : undefined) ?? Buffer.alloc(0);
+      const drop = () => void tree.delete(path);
+      return createMemoryWriter({ path, append, kept, store: set, drop, release: () => busy.delete(path) });
+    },
+
+    async stat(path, options) {
+      options?.signal?.throwIfAborted();
+      const object = tree.object(path);
+      if (object !== undefined) return { kind: 'object', size: object.content.length, modified: object.modified };
+      if (tree.isFolder(path)) return { kind: 'folder', size: 0, modified: undefined };
+      throw new PathNotFoundError(driverName, path);
+    },
+
+    async *list(path, { after, limit = Number.POSITIVE_INFINITY, signal } = {}) {
+      signal?.throwIfAborted();
+      let left = limit;
+      for (const entry of tree.entries(path)) {
+        signal?.throwIfAborted();
+        if (after !== undefined && entry.name <= after) continue;
+        if (left <= 0) return;
+        left -= 1;
+        yield entry;
+      }
+    },
+
+    async move(from, to) {
+      const content = find(from);
+      set(to, content);
+      if (to !== from) tree.delete(from);
+    },
+
+    async delete(path) {
+      if (!tree.delete(path)) throw new PathNotFoundError(driverName, path);
+    },
+  };
+}
+
+/** In bytes. Small, so that users of the driver meet more than one chunk. */
+const chunkSize = 64 * 1024;

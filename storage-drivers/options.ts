@@ -1,0 +1,86 @@
+/** Something about one key of a driver's section in the configuration. */
+export interface OptionFinding {
+  readonly key: string;
+  /** As it was given. Never a secret: a driver that reads secrets leaves it undefined. */
+  readonly value: unknown;
+  /** One sentence that names the driver and the key, and says what is allowed. */
+  readonly message: string;
+}
+
+export type ParsedOptions<Options> =
+  | { readonly options: Options; readonly warnings: readonly OptionFinding[] }
+  | { readonly faults: readonly OptionFinding[]; readonly warnings: readonly OptionFinding[] };
+
+/** The driver's section cannot be used; `faults` has all that is wrong with it. */
+export class DriverOptionsError extends Error {
+  override readonly name = 'DriverOptionsError';
+  readonly driver: string;
+  readonly faults: readonly OptionFinding[];
+
+  constructor(driver: string, faults: readonly OptionFinding[]) {
+    super(faults.map((fault) => fault.message).join('; '));
+    this.driver = driver;
+    this.faults = faults;
+  }
+}
+
+/**
+ * Reads a driver's parameters key by key and gathers every fault instead of stopping at the first. Values come from
+ * YAML and from the environment, so a number may arrive as a string.
+ */
+export class OptionReader {
+  readonly #driver: string;
+  readonly #parameters: Readonly<Record<string, unknown>>;
+  readonly #known = new Set<string>();
+  readonly #faults: OptionFinding[] = [];
+  readonly #warnings: OptionFinding[] = [];
+
+  constructor(driver: string, parameters: Readonly<Record<string, unknown>>) {
+    this.#driver = driver;
+    this.#parameters = parameters;
+  }
+
+  /** A text that is not empty. */
+  text(key: string, fallback: string): string {
+    const value = this.#take(key);
+    if (value === undefined) return fallback;
+    if (typeof value === 'string' && value !== '') return value;
+    this.fault(key, value, 'must be a text that is not empty');
+    return fallback;
+  }
+
+  /** A whole number from 0 up to 2^53 - 1. */
+  wholeNumber(key: string, fallback: number): number {
+    const value = this.#take(key);
+    if (value === undefined) return fallback;
+    const number = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value;
+    if (typeof number === 'number' && Number.isSafeInteger(number) && number >= 0) return number;
+    this.fault(key, value, 'must be a whole number');
+    return fallback;
+  }
+
+  fault(key: string, value: unknown, rule: string): void {
+    this.#faults.push({ key, value, message: `${this.#driver}: ${key} ${rule}, not ${JSON.stringify(value)}` });
+  }
+
+  warn(key: string, value: unknown, rule: string): void {
+    this.#warnings.push({ key, value, message: `${this.#driver}: ${key} ${rule}` });
+  }
+
+  /** @param options what was read; only used when nothing was wrong. */
+  finish<Options>(options: Options): ParsedOptions<Options> {
+    const known = [...this.#known].join(', ');
+    for (const [key, value] of Object.entries(this.#parameters)) {
+      if (this.#known.has(key)) continue;
+      this.warn(key, value, known === '' ? 'is not known and ignored' : `is not known and ignored; known are ${known}`);
+    }
+    const warnings = this.#warnings;
+    return this.#faults.length === 0 ? { options, warnings } : { faults: this.#faults, warnings };
+  }
+
+  /** An absent key, and one without a value (`rootdirectory:` alone in YAML is null), take the default. */
+  #take(key: string): unknown {
+    this.#known.add(key);
+    return this.#parameters[key] ?? undefined;
+  }
+}

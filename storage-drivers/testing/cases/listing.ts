@@ -1,0 +1,140 @@
+import { expect } from 'vitest';
+import type { StorageDriver } from '../../driver.ts';
+import { type DriverCase, namesOf } from '../fixture.ts';
+
+const empty = Buffer.from('x');
+
+async function putAll(driver: StorageDriver, paths: readonly string[]): Promise<void> {
+  const queue = [...paths];
+  const worker = async () => {
+    for (let path = queue.pop(); path !== undefined; path = queue.pop()) {
+      await driver.put(path, empty, { durable: false });
+    }
+  };
+  await Promise.all(Array.from({ length: 16 }, worker));
+}
+
+export const listingCases: readonly DriverCase[] = [
+  {
+    name: 'a listing has the objects and folders directly below, each once',
+    async run({ driver }) {
+      await putAll(driver, ['/f/object', '/f/folder/a', '/f/folder/b/c', '/f/other/x', '/elsewhere']);
+      const entries: unknown[] = [];
+      for await (const entry of driver.list('/f')) entries.push({ ...entry });
+      expect(entries).toEqual([
+        { name: 'folder', kind: 'folder' },
+        { name: 'object', kind: 'object' },
+        { name: 'other', kind: 'folder' },
+      ]);
+    },
+  },
+  {
+    name: 'a folder that does not exist has no names, and neither has an object',
+    async run({ driver }) {
+      await driver.put('/f/object', empty);
+      expect(await namesOf(driver, '/missing')).toEqual([]);
+      expect(await namesOf(driver, '/missing/deeper')).toEqual([]);
+      expect(await namesOf(driver, '/f/object')).toEqual([]);
+    },
+  },
+  {
+    name: 'names come in byte order, folders and objects mixed',
+    async run({ driver }) {
+      const sorted = [
+        '-',
+        '1',
+        '10',
+        '2',
+        'A',
+        'Z',
+        '_a',
+        'a',
+        'a+b',
+        'a-b',
+        'a.b',
+        'a0',
+        'a:b',
+        'a=b',
+        'aa',
+        'a~b',
+        'b',
+      ];
+      const order = [...sorted].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+      await putAll(
+        driver,
+        order.map((name, index) => (index % 2 ? `/f/${name}` : `/f/${name}/x`)),
+      );
+      expect(await namesOf(driver, '/f')).toEqual(order);
+      for (const [index, name] of order.entries()) {
+        expect(await namesOf(driver, '/f', { after: name })).toEqual(order.slice(index + 1));
+      }
+    },
+  },
+  {
+    name: 'pages begin behind a name that need not exist and end at the limit',
+    async run({ driver }) {
+      await putAll(driver, ['/f/b', '/f/d/x', '/f/d-e', '/f/f', '/f/h']);
+      const pages: [after: string | undefined, limit: number | undefined, names: string[]][] = [
+        [undefined, 2, ['b', 'd']],
+        ['a', undefined, ['b', 'd', 'd-e', 'f', 'h']],
+        ['b', 1, ['d']],
+        ['c', 2, ['d', 'd-e']],
+        ['d', 2, ['d-e', 'f']],
+        ['d/', 1, ['f']],
+        ['h', undefined, []],
+        ['zzz', 5, []],
+        [undefined, 0, []],
+        [undefined, 100, ['b', 'd', 'd-e', 'f', 'h']],
+      ];
+      for (const [after, limit, names] of pages) {
+        const options = { ...(after !== undefined && { after }), ...(limit !== undefined && { limit }) };
+        expect(await namesOf(driver, '/f', options), JSON.stringify(options)).toEqual(names);
+      }
+    },
+  },
+  {
+    name: '3,000 names are listed whole and in pages',
+    async run({ driver }) {
+      const names = Array.from({ length: 3000 }, (_, index) => `v${index}`).sort();
+      await putAll(
+        driver,
+        names.map((name) => `/f/${name}/link`),
+      );
+      expect(await namesOf(driver, '/f')).toEqual(names);
+      const paged: string[] = [];
+      for (let page = await namesOf(driver, '/f', { limit: 700 }); page.length > 0; ) {
+        paged.push(...page);
+        page = await namesOf(driver, '/f', { limit: 700, after: page.at(-1) ?? '' });
+      }
+      expect(paged).toEqual(names);
+    },
+  },
+  {
+    name: 'a listing may be abandoned',
+    async run({ driver }) {
+      await putAll(driver, ['/f/a', '/f/b', '/f/c']);
+      for await (const { name } of driver.list('/f')) {
+        expect(name).toBe('a');
+        break;
+      }
+      expect(await namesOf(driver, '/f')).toEqual(['a', 'b', 'c']);
+    },
+  },
+  {
+    name: 'a listing sees what came and went since the last one, through any process',
+    async run({ driver, another }) {
+      const other = await another();
+      const expected: string[] = [];
+      for (let index = 0; index < 30; index += 1) {
+        const name = `n${String(index).padStart(2, '0')}`;
+        await (index % 2 ? driver : other).put(`/f/${name}/link`, empty);
+        expected.push(name);
+        expect(await namesOf(driver, '/f')).toEqual(expected);
+        if (index % 5 === 4) {
+          await other.delete(`/f/${expected.shift()}`);
+          expect(await namesOf(driver, '/f')).toEqual(expected);
+        }
+      }
+    },
+  },
+];

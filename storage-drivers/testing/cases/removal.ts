@@ -1,0 +1,83 @@
+import { expect } from 'vitest';
+import { type DriverCase, keep, namesOf, pattern } from '../fixture.ts';
+
+/** `delete` and `move`. */
+export const removalCases: readonly DriverCase[] = [
+  {
+    name: 'a deleted object is gone for all processes, and its neighbours stay',
+    async run({ driver, another }) {
+      const other = await another();
+      await driver.put('/f/a', pattern(10));
+      await driver.put('/f/ab', pattern(20));
+      expect(await other.get('/f/a')).toHaveLength(10);
+      await driver.delete('/f/a');
+      await expect(other.get('/f/a')).rejects.toMatchObject({ code: 'PATH_NOT_FOUND' });
+      expect(await namesOf(other, '/f')).toEqual(['ab']);
+      await expect(driver.delete('/f/a')).rejects.toMatchObject({ code: 'PATH_NOT_FOUND' });
+    },
+  },
+  {
+    name: 'a deleted folder is gone with everything below, and its neighbours stay',
+    async run({ driver, another }) {
+      const other = await another();
+      for (const path of ['/f/tag/current/link', '/f/tag/index/sha256/1/link', '/f/tag', '/f/tag-2/link']) {
+        if (path !== '/f/tag') await driver.put(path, Buffer.from('x'));
+      }
+      await driver.delete('/f/tag');
+      await expect(other.stat('/f/tag')).rejects.toMatchObject({ code: 'PATH_NOT_FOUND' });
+      await expect(other.get('/f/tag/current/link')).rejects.toMatchObject({ code: 'PATH_NOT_FOUND' });
+      expect(await namesOf(other, '/f')).toEqual(['tag-2']);
+      await driver.put('/f/tag/current/link', Buffer.from('again'));
+      expect(await namesOf(other, '/f/tag')).toEqual(['current']);
+    },
+  },
+  {
+    name: 'a folder vanishes with its last object',
+    async run({ driver }) {
+      await driver.put('/f/a/b/c', Buffer.from('x'));
+      await driver.delete('/f/a/b/c');
+      expect(await namesOf(driver, '/f')).toEqual([]);
+      await expect(driver.stat('/f/a')).rejects.toMatchObject({ code: 'PATH_NOT_FOUND' });
+    },
+  },
+  {
+    name: 'a move takes the object, and replaces the one at its target',
+    async run({ driver, another }) {
+      const other = await another();
+      await driver.put('/from/a', Buffer.from('new'));
+      await driver.put('/to/b', Buffer.from('old'));
+      await driver.move('/from/a', '/to/b');
+      expect((await other.get('/to/b')).toString()).toBe('new');
+      await expect(other.get('/from/a')).rejects.toMatchObject({ code: 'PATH_NOT_FOUND' });
+      await driver.move('/to/b', '/quite/new/folder/c');
+      expect((await other.get('/quite/new/folder/c')).toString()).toBe('new');
+    },
+  },
+  {
+    name: 'a move of nothing leaves the target as it was',
+    async run({ driver }) {
+      await driver.put('/to', Buffer.from('old'));
+      await expect(driver.move('/missing', '/to')).rejects.toMatchObject({ code: 'PATH_NOT_FOUND', path: '/missing' });
+      expect((await driver.get('/to')).toString()).toBe('old');
+    },
+  },
+  {
+    name: 'a move onto itself changes nothing',
+    async run({ driver }) {
+      await driver.put('/a', Buffer.from('x'));
+      await driver.move('/a', '/a');
+      expect((await driver.get('/a')).toString()).toBe('x');
+    },
+  },
+  {
+    name: 'deleting the folder of an upload drops what was kept in it',
+    async run({ driver }) {
+      await driver.put('/_uploads/1/startedat', Buffer.from('now'));
+      await keep(driver, '/_uploads/1/data', pattern(1000));
+      await driver.delete('/_uploads/1');
+      const writer = await driver.writer('/_uploads/1/data', { append: true });
+      expect(writer.size).toBe(0);
+      await writer.cancel();
+    },
+  },
+];

@@ -1,0 +1,77 @@
+import { InvalidPathError, isStoragePath, type StorageDriver, type StorageWriter } from '../driver.ts';
+
+/**
+ * Refuses what is no path before the driver sees it, so that nothing received from outside leads out of the storage.
+ * Costs a fraction of a microsecond.
+ *
+ * @throws InvalidPathError
+ */
+export function withCheckedPaths(driver: StorageDriver): StorageDriver {
+  const { redirectUrl, check, close } = driver;
+  const verify = (path: string): void => {
+    if (!isStoragePath(path)) throw new InvalidPathError(driver.name, path);
+  };
+  return {
+    name: driver.name,
+    async get(path, options) {
+      verify(path);
+      return driver.get(path, options);
+    },
+    async put(path, content, options) {
+      verify(path);
+      return driver.put(path, content, options);
+    },
+    async reader(path, options) {
+      verify(path);
+      return driver.reader(path, options);
+    },
+    async writer(path, options) {
+      verify(path);
+      return checkedWriter(await driver.writer(path, options), verify);
+    },
+    async stat(path, options) {
+      verify(path);
+      return driver.stat(path, options);
+    },
+    list(path, options) {
+      return isStoragePath(path) ? driver.list(path, options) : refused(driver.name, path);
+    },
+    async move(from, to) {
+      verify(from);
+      verify(to);
+      return driver.move(from, to);
+    },
+    async delete(path) {
+      verify(path);
+      return driver.delete(path);
+    },
+    ...(redirectUrl && {
+      async redirectUrl(path, options) {
+        verify(path);
+        return redirectUrl.call(driver, path, options);
+      },
+    }),
+    ...(check && { check: (signal) => check.call(driver, signal) }),
+    ...(close && { close: () => close.call(driver) }),
+  };
+}
+
+function checkedWriter(writer: StorageWriter, verify: (path: string) => void): StorageWriter {
+  return {
+    get size() {
+      return writer.size;
+    },
+    write: (chunk) => writer.write(chunk),
+    close: () => writer.close(),
+    async commit(to) {
+      if (to !== undefined) verify(to);
+      return writer.commit(to);
+    },
+    cancel: () => writer.cancel(),
+  };
+}
+
+/** A listing fails when it is read, as with all its faults. */
+function refused(driver: string, path: string): AsyncIterable<never> {
+  return { [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(new InvalidPathError(driver, path)) }) };
+}

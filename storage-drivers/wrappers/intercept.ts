@@ -1,0 +1,92 @@
+import type { StorageDriver, StorageReader, StorageWriter } from '../driver.ts';
+
+/** What a driver, a writer or a reader is asked to do; `read` is one chunk of a reader, `write` one of a writer. */
+export type StorageOperation =
+  | 'get'
+  | 'put'
+  | 'reader'
+  | 'read'
+  | 'writer'
+  | 'write'
+  | 'close'
+  | 'commit'
+  | 'cancel'
+  | 'stat'
+  | 'list'
+  | 'move'
+  | 'delete'
+  | 'redirectUrl'
+  | 'check';
+
+export interface StorageCall {
+  readonly operation: StorageOperation;
+  /** Of the object; `/` for `check`. A `commit` and a `move` have the one they leave. */
+  readonly path: string;
+  /** Where a `commit` or a `move` leads. */
+  readonly to?: string;
+}
+
+/** Is given each call and does it by `proceed`, or not. */
+export type Around = <T>(call: StorageCall, proceed: () => Promise<T>) => Promise<T>;
+
+/** The driver with `around` about every call, also those of its readers and writers. */
+export function intercept(driver: StorageDriver, around: Around): StorageDriver {
+  const { redirectUrl, check, close } = driver;
+  return {
+    name: driver.name,
+    get: (path, options) => around({ operation: 'get', path }, () => driver.get(path, options)),
+    put: (path, content, options) => around({ operation: 'put', path }, () => driver.put(path, content, options)),
+    reader: async (path, options) => {
+      const reader = await around({ operation: 'reader', path }, () => driver.reader(path, options));
+      return interceptReader(reader, path, around);
+    },
+    writer: async (path, options) => {
+      const writer = await around({ operation: 'writer', path }, () => driver.writer(path, options));
+      return interceptWriter(writer, path, around);
+    },
+    stat: (path, options) => around({ operation: 'stat', path }, () => driver.stat(path, options)),
+    async *list(path, options) {
+      await around({ operation: 'list', path }, async () => undefined);
+      yield* driver.list(path, options);
+    },
+    move: (from, to) => around({ operation: 'move', path: from, to }, () => driver.move(from, to)),
+    delete: (path) => around({ operation: 'delete', path }, () => driver.delete(path)),
+    ...(redirectUrl && {
+      redirectUrl: (path, options) =>
+        around({ operation: 'redirectUrl', path }, () => redirectUrl.call(driver, path, options)),
+    }),
+    ...(check && { check: (signal) => around({ operation: 'check', path: '/' }, () => check.call(driver, signal)) }),
+    ...(close && { close: () => close.call(driver) }),
+  };
+}
+
+function interceptReader(reader: StorageReader, path: string, around: Around): StorageReader {
+  return {
+    size: reader.size,
+    async *[Symbol.asyncIterator]() {
+      const chunks = reader[Symbol.asyncIterator]();
+      try {
+        for (;;) {
+          const next = await around({ operation: 'read', path }, () => chunks.next());
+          if (next.done) return;
+          yield next.value;
+        }
+      } finally {
+        await reader.close();
+      }
+    },
+    close: () => reader.close(),
+  };
+}
+
+function interceptWriter(writer: StorageWriter, path: string, around: Around): StorageWriter {
+  return {
+    get size() {
+      return writer.size;
+    },
+    write: (chunk) => around({ operation: 'write', path }, () => writer.write(chunk)),
+    close: () => around({ operation: 'close', path }, () => writer.close()),
+    commit: (to) => around({ operation: 'commit', path, to: to ?? path }, () => writer.commit(to)),
+    cancel: () => around({ operation: 'cancel', path }, () => writer.cancel()),
+  };
+}
