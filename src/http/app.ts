@@ -32,8 +32,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   app.get(
     `${prefix}/v1/search`,
     whenHealthy(async (request) => {
-      const { origin } = request;
-      const caller = await access.authorize({ authorization: request.header('authorization'), origin }, []);
+      const caller = await access.authorize(request, []);
       return search(request, registry, caller);
     }),
   );

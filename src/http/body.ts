@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
@@ -73,7 +72,7 @@ export async function send(
     if (!outgoing.destroyed) {
       outgoing.writeHead(reply.status, headers);
       if (bytes === undefined) outgoing.end();
-      else outgoing.end(bytes);
+      else finish(outgoing, bytes);
       sent.bytesSent += bytes?.length ?? 0;
     }
     return RESPONSE_ALREADY_SENT;
@@ -84,7 +83,7 @@ export async function send(
   try {
     if (outgoing.destroyed) return RESPONSE_ALREADY_SENT;
     outgoing.writeHead(reply.status, headers);
-    await pump(source, outgoing, sent);
+    await pump(source, body.size, outgoing, sent);
   } catch (error) {
     // The status is gone already: only a broken connection tells the client that the body is not whole.
     outgoing.destroy(error instanceof Error ? error : undefined);
@@ -95,24 +94,38 @@ export async function send(
   return RESPONSE_ALREADY_SENT;
 }
 
+/** Bodies up to this many bytes leave together with their headers. */
+const oneWriteSize = 16 * 1024;
+
+function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+}
+
+/** Sends the last, or only, part of a body. */
+function finish(outgoing: Outgoing, bytes: Uint8Array): void {
+  // Node joins a string to the headers, and one write costs a third less than two.
+  if (bytes.length <= oneWriteSize) (outgoing as ServerResponse).end(latin1(bytes), 'latin1');
+  else outgoing.end(bytes);
+}
+
 /** Each chunk is waited for until the kernel has it: the reader then fills the same memory again. */
-async function pump(source: AsyncIterable<Uint8Array>, outgoing: Outgoing, sent: Sent): Promise<void> {
-  const gone = new AbortController();
-  const closed = once(outgoing, 'close', { signal: gone.signal }).catch(() => undefined);
-  try {
-    for await (const chunk of source) {
-      const flushed = new Promise<void>((resolve) => {
-        // The types of the two protocols' responses share no overload.
-        (outgoing as ServerResponse).write(chunk, () => resolve());
-      });
-      await Promise.race([flushed, closed]);
-      if (outgoing.destroyed) return;
-      sent.bytesSent += chunk.length;
+async function pump(source: AsyncIterable<Uint8Array>, size: number | undefined, outgoing: Outgoing, sent: Sent) {
+  const closed = new Promise<void>((resolve) => outgoing.once('close', resolve));
+  for await (const chunk of source) {
+    if (chunk.length === size && size <= oneWriteSize) {
+      finish(outgoing, chunk);
+      sent.bytesSent = size;
+      return;
     }
-    outgoing.end();
-  } finally {
-    gone.abort();
+    const flushed = new Promise<void>((resolve) => {
+      // The types of the two protocols' responses share no overload.
+      (outgoing as ServerResponse).write(chunk, () => resolve());
+    });
+    await Promise.race([flushed, closed]);
+    if (outgoing.destroyed) return;
+    sent.bytesSent += chunk.length;
   }
+  outgoing.end();
 }
 
 type HeaderRecord = Record<string, string | string[]>;

@@ -58,6 +58,10 @@ export class ApiRequest {
     return this.#context.req.header(name);
   }
 
+  get authorization(): string | undefined {
+    return this.header('authorization');
+  }
+
   get query(): URLSearchParams {
     this.#query ??= new URLSearchParams(this.#search);
     return this.#query;

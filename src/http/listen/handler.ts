@@ -17,6 +17,8 @@ export function createHandler(fetch: Fetch, log: Log): Handler {
   const listener = getRequestListener(fetch, {
     hostname: 'localhost', // For HTTP/1.0 requests without a Host, such as load balancers' health checks.
     autoCleanupIncoming: false, // Unread bodies are looked after by ourselves.
+    // Its own Response class would forget, when Hono copies the answer to a HEAD, that it has been sent already.
+    overrideGlobalObjects: false,
     errorHandler(error) {
       // A target or host that is no URL; anything else the application should have answered.
       const status = error instanceof RequestError ? 400 : 500;

@@ -62,10 +62,7 @@ export function createV2({ access, ...services }: V2Options): (request: ApiReque
         headers: { Allow: Object.keys(methods).join(', ') },
       });
     }
-    const caller = await access.authorize(
-      { authorization: request.header('authorization'), origin: request.origin },
-      accessOf(target, request.method),
-    );
+    const caller = await access.authorize(request, accessOf(target, request.method));
     request.user = caller.subject;
     return handler({ ...services, request, target, caller } as never);
   };
