@@ -1,0 +1,107 @@
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { loadConfig } from './load.ts';
+import { configSchema } from './schema.ts';
+import { keysOf, shapeOf } from './shape.ts';
+import { drivers } from './testing/load-text.ts';
+import { unsupportedKeys } from './unsupported.ts';
+
+const folder = fileURLToPath(new URL('../../deploy/config/', import.meta.url));
+const keys = keysOf(shapeOf(configSchema));
+
+function load(name: string) {
+  return loadConfig({ path: `${folder}${name}`, environment: {}, drivers });
+}
+
+test.each(['config.yml', 'development.yml', 'example.yml'])(
+  'deploy/config/%s loads without a warning',
+  async (name) => {
+    expect((await load(name)).warnings).toEqual([]);
+  },
+);
+
+test('the image starts as registry:2 does', async () => {
+  const { config } = await load('config.yml');
+  expect(config).toMatchObject({
+    http: { addr: ':5000' },
+    storage: {
+      driver: { name: 'filesystem', parameters: { rootdirectory: '/var/lib/registry' } },
+      delete: { enabled: false },
+    },
+  });
+});
+
+test('development keeps its data in the folder and allows deletion', async () => {
+  const { config } = await load('development.yml');
+  expect(config).toMatchObject({
+    log: { level: 'info', formatter: 'text' },
+    http: { addr: ':5000' },
+    storage: { driver: { name: 'filesystem', parameters: { rootdirectory: './data' } }, delete: { enabled: true } },
+  });
+});
+
+test('the example has every key', async () => {
+  const { origins } = await load('example.yml');
+  const given = new Set([...origins.keys()].map((key) => key.replaceAll(/\.\d+(?=\.)/g, '[]')));
+  expect(keys.filter((key) => !given.has(key))).toEqual([]);
+});
+
+test('the example explains every key in the line before it', async () => {
+  const lines = (await readFile(`${folder}example.yml`, 'utf8')).split('\n');
+  const names = new Set(keys.map((key) => key.replace(/^.*\./, '')));
+  const bare = lines.filter((line, index) => {
+    const name = /^\s*(?:- )?(\w+):/.exec(line)?.[1];
+    return name !== undefined && names.has(name) && !/^\s*#/.test(lines[index - 1] ?? '');
+  });
+  expect(bare).toEqual([]);
+});
+
+describe('the table of the README', async () => {
+  const readme = await readFile(`${folder}README.md`, 'utf8');
+  const [supported = [], unsupported = []] = readme
+    .split(/^## Keys/m)
+    .slice(1)
+    .map(rowsOf);
+
+  test('has every key, in the order of the schema, and no other', () => {
+    expect(supported.map(({ name }) => name).filter((name) => name !== 'storage.<driver>')).toEqual(keys);
+  });
+
+  test('has the defaults of the schema', () => {
+    const minimal = configSchema.parse({
+      version: '0.1',
+      validation: { manifests: { indexes: { platformlist: [{ architecture: '?', os: '?' }] } } },
+      health: { file: [{ file: '?' }], http: [{ uri: 'http://a' }], tcp: [{ addr: 'a:1' }] },
+    });
+    const encoded = z.encode(configSchema, minimal);
+    const given = ['version', ...['architecture', 'os', 'file', 'uri', 'addr'].map((name) => `[].${name}`)];
+    for (const { name, value } of supported.filter(({ name }) => keys.includes(name))) {
+      const found = given.some((end) => name.endsWith(end))
+        ? undefined
+        : at(encoded, name.replaceAll('[]', '.0').split('.'));
+      expect([name, value]).toEqual([name, found === undefined ? '–' : `\`${show(found)}\``]);
+    }
+  });
+
+  test('has every key of distribution that berth does not act on', () => {
+    expect(unsupported.map(({ name }) => name)).toEqual(unsupportedKeys.map(({ path }) => path));
+  });
+});
+
+/** The rows of a table whose first cell begins with a name in backquotes, with the third. */
+function rowsOf(text: string): { name: string; value: string }[] {
+  return text.split('\n').flatMap((line) => {
+    const [, name, value = ''] = /^\| `([^`]+)`[^|]*\|[^|]*\|([^|]*)/.exec(line) ?? [];
+    return name === undefined ? [] : [{ name, value: value.trim() }];
+  });
+}
+
+function at(value: unknown, path: readonly string[]): unknown {
+  return path.reduce<unknown>((parent, key) => (parent as Record<string, unknown> | undefined)?.[key], value);
+}
+
+function show(value: unknown): string {
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+}

@@ -1,0 +1,231 @@
+import { inspect } from 'node:util';
+import { describe, expect, test } from 'vitest';
+import { faultsOf, fileWith, loadText, warningsOf } from './testing/load-text.ts';
+
+const time = 'must be a span of time with its unit, such as 168h, 1h30m, 10s or 500ms';
+
+describe('a value that is not allowed', () => {
+  test.each([
+    ['log: {level: trace}', 'log.level "trace" must be one of error, warn, info, debug'],
+    ['log: {formatter: xml}', 'log.formatter "xml" must be one of text, json, logstash'],
+    ['log: {accesslog: {disabled: maybe}}', 'log.accesslog.disabled "maybe" must be true or false'],
+    ['log: {fields: a}', 'log.fields "a" must be a section'],
+    ['http: yes', 'http "yes" must be a section'],
+    ['http: [a]', 'http must be a section'],
+    ['http: {addr: {a: b}}', 'http.addr must be a text'],
+    ['http: {addr: "5000"}', 'http.addr "5000" must be host:port, or the path of a socket with http.net unix'],
+    ['http: {net: unix}', 'http.addr must be host:port, or the path of a socket with http.net unix'],
+    ['http: {net: udp}', 'http.net "udp" must be one of tcp, unix'],
+    ['http: {prefix: a/b}', 'http.prefix "a/b" must be a path such as /my/registry/, of letters, digits and . _ ~ -'],
+    [
+      'http: {prefix: "/a//b/"}',
+      'http.prefix "/a//b/" must be a path such as /my/registry/, of letters, digits and . _ ~ -',
+    ],
+    [
+      'http: {host: "registry:5000"}',
+      'http.host "registry:5000" must be a URL such as https://registry.example:5000, without user, password, query and fragment',
+    ],
+    [
+      'http: {host: "https://u:pw@h"}',
+      'http.host "https://<redacted>@h" must be a URL such as https://registry.example:5000, without user, password, query and fragment',
+    ],
+    ['http: {draintimeout: 60}', `http.draintimeout "60" ${time}`],
+    ['http: {timeouts: {body: 0s}}', `http.timeouts.body "0s" ${time}, longer than 0`],
+    [
+      'storage: {inmemory: , maintenance: {uploadpurging: {interval: soon}}}',
+      `storage.maintenance.uploadpurging.interval "soon" ${time}, longer than 0`,
+    ],
+    ['storage: {inmemory: , maintenance: {readonly: true}}', 'storage.maintenance.readonly "true" must be a section'],
+    ['http: {headers: {"a b": [c]}}', 'http.headers.a b is not the name of a header'],
+    ['http: {headers: {a: ["b\\nc"]}}', 'http.headers.a.0 "b\\nc" must not hold line breaks and control characters'],
+    [
+      'http: {tls: {minimumtls: tls1.0}}',
+      'http.tls.minimumtls "tls1.0" must be one of tls1.2, tls1.3 (the versions before are broken)',
+    ],
+    [
+      'http: {tls: {certificate: a}}',
+      'http.tls.certificate needs http.tls.key: a certificate is of no use without its key',
+    ],
+    ['http: {tls: {key: a}}', 'http.tls.key needs http.tls.certificate: a key is of no use without its certificate'],
+    [
+      'http: {tls: {clientcas: [a]}}',
+      'http.tls.clientcas needs http.tls.certificate: without TLS no client is asked for a certificate',
+    ],
+    [
+      'http: {tls: {certificate: a, key: b, clientauth: require-any-client-cert}}',
+      'http.tls.clientauth needs http.tls.clientcas: without them no client is asked for a certificate',
+    ],
+    ['catalog: {maxentries: 1.5}', 'catalog.maxentries "1.5" must be a whole number'],
+    ['catalog: {maxentries: many}', 'catalog.maxentries "many" must be a number'],
+    ['tags: {maxtags: -1}', 'tags.maxtags "-1" must be a whole number of at least 0'],
+    [
+      'validation: {manifests: {urls: {deny: ["("]}}}',
+      'validation.manifests.urls.deny.0 "(" must be a regular expression that Go and JavaScript read alike (no \\A, \\z, \\p, \\Q, [[:class:]], (?P<name>))',
+    ],
+    [
+      'validation: {manifests: {indexes: {platforms: some}}}',
+      'validation.manifests.indexes.platforms "some" must be one of all, none, list',
+    ],
+    [
+      'validation: {manifests: {indexes: {platformlist: [{os: linux}]}}}',
+      'validation.manifests.indexes.platformlist.0.architecture is missing',
+    ],
+    [
+      'health: {http: [{uri: "ftp://a"}]}',
+      'health.http.0.uri "ftp://a" must be a URL such as http://127.0.0.1:8080/health, without user, password and fragment',
+    ],
+    [
+      'health: {http: [{uri: "http://a", statuscode: 99}]}',
+      'health.http.0.statuscode "99" must be a whole number of at least 100',
+    ],
+    ['health: {tcp: [{addr: a}]}', 'health.tcp.0.addr "a" must be host:port, such as 127.0.0.1:5000'],
+    ['health: {file: {file: a}}', 'health.file must be a list'],
+  ])('%s', async (part, fault) => {
+    const text = part.startsWith('storage') ? `version: 0.1\n\n${part}` : fileWith(part);
+    expect(await faultsOf(text)).toEqual([`config.yml:3: ${fault}`]);
+  });
+
+  test('cipher suites are named as Go does', async () => {
+    const [fault = ''] = await faultsOf(fileWith('http: {tls: {ciphersuites: [TLS_RSA_WITH_3DES_EDE_CBC_SHA]}}'));
+    expect(fault).toContain('"TLS_RSA_WITH_3DES_EDE_CBC_SHA" must be one of TLS_RSA_WITH_AES_128_CBC_SHA, ');
+  });
+
+  test.each([
+    ['is missing', 'storage: inmemory', 'config.yml:1: version must be 0.1, the only version of the format'],
+    [
+      'is another',
+      'version: 0.2\nstorage: inmemory',
+      'config.yml:1: version "0.2" must be 0.1, the only version of the format',
+    ],
+    [
+      'is almost right',
+      'version: 0.10\nstorage: inmemory',
+      'config.yml:1: version "0.10" must be 0.1, the only version of the format',
+    ],
+  ])('a version that %s', async (_what, text, fault) => expect(await faultsOf(text)).toEqual([fault]));
+
+  test.each([
+    ['a list', '- a', 'config.yml:1: is not a configuration: it must be a section'],
+    [
+      'broken',
+      'version: 0.1\nhttp: {addr: a',
+      'config.yml:2:15: is not YAML: the indentation does not fit what is around it',
+    ],
+  ])('a file that is %s', async (_what, text, fault) => expect(await faultsOf(text)).toEqual([fault]));
+
+  test('all are reported at once, each with its place', async () => {
+    const text =
+      'version: 0.1\nstorage: inmemory\nlog:\n  level: trace\nhttp:\n  relativeurls: maybe\n  tls: {key: k}\n';
+    expect(await faultsOf(text, { REGISTRY_AUTH: 'htpasswd', REGISTRY_HTTP_DRAINTIMEOUT: 'soon' })).toEqual([
+      expect.stringContaining('REGISTRY_AUTH: auth is not supported'),
+      'config.yml:4: log.level "trace" must be one of error, warn, info, debug',
+      'config.yml:6: http.relativeurls "maybe" must be true or false',
+      `REGISTRY_HTTP_DRAINTIMEOUT: http.draintimeout "soon" ${time}`,
+      'config.yml:7: http.tls.key needs http.tls.certificate: a key is of no use without its certificate',
+    ]);
+  });
+});
+
+describe('a key that berth does not act on', () => {
+  test.each([
+    ['auth: {htpasswd: {realm: a, path: b}}', 'auth'],
+    ['auth: htpasswd', 'auth'],
+    ['auth: {token: {realm: a}}', 'auth'],
+    ['proxy: {remoteurl: "https://registry-1.docker.io", password: hunter2}', 'proxy'],
+    ['middleware: {storage: [{name: cloudfront, options: {a: b}}]}', 'middleware'],
+    ['http: {tls: {letsencrypt: {cachefile: /a, email: b}}}', 'http.tls.letsencrypt'],
+  ])('is a fault where ignoring it would be unsafe: %s', async (part, key) => {
+    const faults = await faultsOf(fileWith(part));
+    expect(faults).toEqual([expect.stringMatching(`^config.yml:3: ${key} is not supported: [^"]+$`)]);
+    expect(faults.join()).not.toContain('hunter2');
+  });
+
+  test.each([
+    ['REGISTRY_AUTH_HTPASSWD_PATH', '/a', 'auth'],
+    ['REGISTRY_PROXY_REMOTEURL', 'https://a', 'proxy'],
+    ['REGISTRY_MIDDLEWARE_STORAGE_0_NAME', 'redirect', 'middleware'],
+    ['REGISTRY_HTTP_TLS_LETSENCRYPT_CACHEFILE', '/a', 'http.tls.letsencrypt'],
+  ])('is a fault as a variable too: %s', async (name, value, key) => {
+    expect(await faultsOf(fileWith(''), { [name]: value })).toEqual([
+      expect.stringContaining(`${name}: ${key} is not supported`),
+    ]);
+  });
+
+  test.each([
+    'auth:',
+    'auth: none',
+    'auth: {none: {}}',
+    'proxy: {remoteurl: ""}',
+    'middleware: {storage: [{name: redirect, disabled: true}]}',
+    'middleware: {registry: []}',
+    'http: {tls: {letsencrypt: {hosts: []}}}',
+    'notifications: {endpoints: []}',
+    'notifications: {endpoints: [{name: a, disabled: true}]}',
+    'log: {reportcaller: false, hooks: []}',
+    'compatibility: {schema1: {enabled: false}}',
+  ])('is not mentioned where it asks for nothing: %s', async (part) => {
+    expect(warningsOf(await loadText(fileWith(part)))).toEqual([]);
+  });
+
+  test.each([
+    ['redis: {addrs: [a]}', 'redis'],
+    ['notifications: {endpoints: [{name: a, url: b}]}', 'notifications'],
+    ['http: {debug: {addr: ":5001"}}', 'http.debug'],
+    ['log: {hooks: [{type: mail}]}', 'log.hooks'],
+    ['log: {reportcaller: true}', 'log.reportcaller'],
+    ['policy: {repository: {classes: [a]}}', 'policy'],
+    ['reporting: {bugsnag: {apikey: hunter2}}', 'reporting'],
+    ['compatibility: {schema1: {enabled: true}}', 'compatibility'],
+    ['validation: {enabled: true}', 'validation.enabled'],
+  ])('is a warning otherwise: %s', async (part, key) => {
+    const warnings = warningsOf(await loadText(fileWith(part)));
+    expect(warnings).toEqual([expect.stringContaining(`config.yml:3: ${key} is `)]);
+    expect(warnings.join()).not.toContain('hunter2');
+  });
+});
+
+describe('a key that nobody knows is a warning', () => {
+  test.each([
+    ['http: {adr: x}', 'http.adr is not known and is ignored; did you mean http.addr?'],
+    ['http: {Addr: x}', 'http.Addr is not known and is ignored; did you mean http.addr?'],
+    ['auht: {htpasswd: }', 'auht is not known and is ignored; did you mean auth?'],
+    ['x-common: {a: b}', 'x-common is not known and is ignored'],
+    [
+      'health: {file: [{file: a, intervall: 1s}]}',
+      'health.file.0.intervall is not known and is ignored; did you mean health.file.0.interval?',
+    ],
+  ])('%s', async (part, warning) => {
+    expect(warningsOf(await loadText(fileWith(part)))).toEqual([`config.yml:3: ${warning}`]);
+  });
+
+  test('whose value is not shown', async () => {
+    const { warnings } = await loadText(fileWith('http: {secrt: hunter2}'));
+    expect(JSON.stringify(warnings)).not.toContain('hunter2');
+  });
+});
+
+test('cipher suites have no effect with TLS 1.3 alone', async () => {
+  const part = 'http: {tls: {minimumtls: tls1.3, ciphersuites: [TLS_AES_128_GCM_SHA256]}}';
+  expect(warningsOf(await loadText(fileWith(part)))).toEqual([
+    'config.yml:3: http.tls.ciphersuites has no effect with http.tls.minimumtls tls1.3, whose suites are fixed',
+  ]);
+});
+
+test.each([
+  ['a section instead', 'http: {secret: {a: hunter2}}', 'http.secret must be a text'],
+  ['a list instead', 'http: {secret: [hunter2]}', 'http.secret must be a text'],
+  [
+    'the stand-in of a printed one',
+    'http: {secret: <redacted>}',
+    'http.secret "<redacted>" is what a printed configuration shows in place of a secret: put the secret itself here',
+  ],
+  [
+    'a header that cannot be sent',
+    'health: {http: [{uri: "http://a", headers: {Authorization: ["hunter2\\n"]}}]}',
+    'health.http.0.headers.Authorization.0 "<redacted>" must not hold line breaks and control characters',
+  ],
+])('the fault of a secret does not show it: %s', async (_what, part, fault) => {
+  expect(await faultsOf(fileWith(part))).toEqual([`config.yml:3: ${fault}`]);
+  const error: unknown = await loadText(fileWith(part)).catch((error: unknown) => error);
+  expect(inspect(error, { depth: 20 })).not.toContain('hunter2');
+});

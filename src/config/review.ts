@@ -1,0 +1,31 @@
+import type { Finding } from './finding.ts';
+import type { ConfigValues } from './schema.ts';
+
+/**
+ * What is wrong with keys that are valid each by itself, in so far as it shows in what was given: the defaults cover it
+ * up afterwards, and a schema says nothing of it as long as one of the keys has another fault.
+ *
+ * @param origins dotted path of every key that is given → its source
+ */
+export function reviewKeys(origins: ReadonlyMap<string, string>): Finding[] {
+  const faults: Finding[] = [];
+  const need = (key: string, needed: string, reason: string) => {
+    const source = origins.get(key);
+    if (source === undefined || origins.has(needed)) return;
+    faults.push({ source, key, message: `needs ${needed}: ${reason}` });
+  };
+  need('http.tls.certificate', 'http.tls.key', 'a certificate is of no use without its key');
+  need('http.tls.key', 'http.tls.certificate', 'a key is of no use without its certificate');
+  // Distribution ignores these two. They are the wish to keep clients out, and everybody would get in.
+  need('http.tls.clientcas', 'http.tls.certificate', 'without TLS no client is asked for a certificate');
+  need('http.tls.clientauth', 'http.tls.clientcas', 'without them no client is asked for a certificate');
+  return faults;
+}
+
+/** What a valid configuration says without effect. */
+export function reviewConfig(config: ConfigValues, origins: ReadonlyMap<string, string>): Finding[] {
+  const key = 'http.tls.ciphersuites';
+  const suites = origins.get(key);
+  if (suites === undefined || config.http.tls.minimumtls !== 'tls1.3') return [];
+  return [{ source: suites, key, message: 'has no effect with http.tls.minimumtls tls1.3, whose suites are fixed' }];
+}
