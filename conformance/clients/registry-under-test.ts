@@ -1,4 +1,5 @@
-import { type Server, startBerth } from '../harness/server.ts';
+import { startRegistry } from '../api/registry.ts';
+import type { Server } from '../harness/server.ts';
 
 /** The registry that the clients talk to. */
 export interface RegistryUnderTest {
@@ -10,13 +11,13 @@ export interface RegistryUnderTest {
   stop(): Promise<void>;
 }
 
-/** A fresh berth with deletion on; or the registry (plain HTTP, any state) that `BERTH_URL` names. */
+/** A fresh registry with deletion on; or the one (plain HTTP) that `BERTH_URL` names. */
 export async function startRegistryUnderTest(): Promise<RegistryUnderTest> {
   const given = process.env.BERTH_URL;
   if (given !== undefined) {
     const { origin, host } = new URL(given);
     return { url: origin, host, server: undefined, stop: async () => {} };
   }
-  const server = await startBerth();
-  return { url: server.url, host: server.host, server, stop: () => server.stop() };
+  const server = await startRegistry();
+  return { url: server.url, host: server.host, server, stop: server.stop };
 }

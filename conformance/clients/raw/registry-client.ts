@@ -1,5 +1,10 @@
 import { type Content, mediaTypes } from '../../harness/content.ts';
-import { createHttpClient, type Reply, type RequestOptions } from '../../harness/http-client.ts';
+import {
+  createHttpClient,
+  type HttpClientOptions,
+  type Reply,
+  type RequestOptions,
+} from '../../harness/http-client.ts';
 import type { Artifact } from './artifact.ts';
 
 /** How a blob is sent, as the known clients do it. */
@@ -32,8 +37,8 @@ export interface RegistryClient {
   close(): void;
 }
 
-export function createRegistryClient(url: string): RegistryClient {
-  const http = createHttpClient(url);
+export function createRegistryClient(url: string, options?: HttpClientOptions): RegistryClient {
+  const http = createHttpClient(url, options);
 
   async function expect(status: number, method: string, target: string, options?: RequestOptions): Promise<Reply> {
     const reply = await http.request(method, target, options);
