@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, expect, test } from 'vitest';
 import { mediaTypes } from '../harness/content.ts';
 import { createHttpClient, type HttpClient } from '../harness/http-client.ts';
-import { type Server, type ServerOptions, startBerth, startDistribution } from '../harness/server.ts';
+import { requireTool } from '../harness/require-tool.ts';
+import { berthCommand, type Server, type ServerOptions, startBerth, startDistribution } from '../harness/server.ts';
 import { brokenRules } from './every-response.ts';
 
 /** The registry under test. */
@@ -18,9 +19,16 @@ const givenUrl = process.env.BERTH_URL;
 /** True when there is a given registry: tests that need servers of their own, set up in their own way, are left out. */
 export const registryIsGiven = givenUrl !== undefined;
 
-/** Berth, or with `BERTH_SERVER=distribution` the program that berth stands in for. */
+/** With `BERTH_SERVER=distribution` the tests start the program that berth stands in for, to see where they differ. */
+const distribution = process.env.BERTH_SERVER === 'distribution';
+
 export function startRegistry(options?: ServerOptions): Promise<Server> {
-  return process.env.BERTH_SERVER === 'distribution' ? startDistribution(options) : startBerth(options);
+  return distribution ? startDistribution(options) : startBerth(options);
+}
+
+/** The command line of the server that {@link startRegistry} starts, for its other commands. */
+export function registryCommand(): [command: string, ...args: string[]] {
+  return distribution ? [requireTool('docker-registry')] : berthCommand();
 }
 
 /**

@@ -15,7 +15,7 @@ export interface RawConnection {
    * The next response on the connection, an interim one (1xx) included.
    *
    * @param method of its request; a response to HEAD has no body, whatever its headers say
-   * @throws Error when the connection ends before it is whole
+   * @throws Error when the connection ends before it is whole, or nothing is sent or received for 20 s
    */
   response(method?: string): Promise<RawResponse>;
   /** Resolves when the server has closed the connection. */
@@ -26,8 +26,12 @@ export interface RawConnection {
   destroy(): void;
 }
 
+/** In milliseconds. */
+const answerLimit = 20_000;
+
 export async function rawConnection(host: string): Promise<RawConnection> {
   const socket = await open(host);
+  socket.setTimeout(answerLimit, () => socket.destroy());
   let received: Buffer = Buffer.alloc(0);
   let ended = false;
   let wake = () => {};
