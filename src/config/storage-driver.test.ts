@@ -65,11 +65,11 @@ describe('the storage driver', () => {
     expect(JSON.stringify(config) + inspect(config, { depth: 20, showHidden: true })).not.toContain('00123456');
   });
 
-  test('names its faults by place, without secrets', async () => {
-    const text = 'version: 0.1\nstorage:\n  s3:\n    region: a\n    secretkey: short\n';
+  test('names its faults by place, without secrets even where it quotes them', async () => {
+    const text = 'version: 0.1\nstorage:\n  s3:\n    region: a\n    secretkey: a"b\n';
     expect(await faultsOf(text)).toEqual([
       'config.yml:3: storage.s3.bucket is missing',
-      'config.yml:5: storage.s3.secretkey "<redacted>" is too short',
+      'config.yml:5: storage.s3.secretkey "<redacted>" must have 6 characters, not "<redacted>"',
     ]);
   });
 

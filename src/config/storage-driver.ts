@@ -1,7 +1,7 @@
 import { type Finding, shownValue } from './finding.ts';
 import { type ConfigNode, emptyMap, isNull, type MapNode, nearestNode, toPlain } from './node.ts';
 import type { DriverConfig } from './schema.ts';
-import { concealSecrets, isSecretName, redacted } from './secret.ts';
+import { concealSecrets, isSecretName, redacted, Secret } from './secret.ts';
 import { suggest } from './suggest.ts';
 import { standInMessage } from './values.ts';
 
@@ -9,7 +9,7 @@ import { standInMessage } from './values.ts';
 export interface ParameterFinding {
   /** Dotted, below `storage.<driver>`; empty for the driver as a whole. */
   readonly key: string;
-  /** Goes on after the key. Must not hold a secret. */
+  /** Goes on after the key. */
   readonly message: string;
 }
 
@@ -107,20 +107,33 @@ function readParameters(name: string, node: ConfigNode, check: CheckParameters) 
   }
   const map = node.kind === 'map' ? node : emptyMap(node.source);
   const parameters = { ...(toPlain(map, isSecretName) as Record<string, unknown>) };
+  const concealed = concealSecrets(parameters) as Record<string, unknown>;
+  const secrets = secretsIn(concealed);
   const findings = check(parameters);
   const locate = ({ key, message }: ParameterFinding): Finding => {
     const path = key === '' ? [] : key.split('.');
     const { node: found, whole } = nearestNode(map, path);
     const value =
       whole && found.kind === 'scalar' ? { value: shownValue(found.text, path.some(isSecretName)) } : undefined;
-    return { source: found.source, key: key === '' ? at : `${at}.${key}`, ...value, message };
+    return { source: found.source, key: key === '' ? at : `${at}.${key}`, ...value, message: mask(message, secrets) };
   };
   const standIns = findStandIns(map).map((key) => locate({ key, message: standInMessage }));
   return {
-    driver: { name, parameters: concealSecrets(parameters) as Record<string, unknown> },
+    driver: { name, parameters: concealed },
     faults: [...findings.faults.map(locate), ...standIns],
     warnings: findings.warnings.map(locate),
   };
+}
+
+function secretsIn(value: unknown): string[] {
+  if (value instanceof Secret) return [value.reveal()];
+  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(secretsIn) : [];
+}
+
+/** A driver that quotes a value in its message has forgotten that it may be a secret. */
+function mask(message: string, secrets: readonly string[]): string {
+  const spellings = secrets.flatMap((secret) => [JSON.stringify(secret).slice(1, -1), secret]);
+  return spellings.filter((text) => text !== '').reduce((masked, text) => masked.replaceAll(text, redacted), message);
 }
 
 function originsOf(node: ConfigNode, path: string): [string, string][] {

@@ -16,7 +16,9 @@ export const drivers: Readonly<Record<string, CheckParameters>> = {
   s3: (parameters) => ({
     faults: [
       ...('bucket' in parameters ? [] : [{ key: 'bucket', message: 'is missing' }]),
-      ...(parameters.secretkey === 'short' ? [{ key: 'secretkey', message: 'is too short' }] : []),
+      ...(String(parameters.secretkey ?? 'a long one').length < 6
+        ? [{ key: 'secretkey', message: `must have 6 characters, not ${JSON.stringify(parameters.secretkey)}` }]
+        : []),
     ],
     warnings: 'acl' in parameters ? [{ key: 'acl', message: 'is not known' }] : [],
   }),
