@@ -1,6 +1,7 @@
 import { createDriver } from '../storage-drivers/index.ts';
 import { openAccess } from './auth/access.ts';
 import type { Config } from './config/schema.ts';
+import { revealSecrets } from './config/secret.ts';
 import { createApp } from './http/app.ts';
 import { listen } from './http/listen.ts';
 import type { Log } from './http/log.ts';
@@ -24,7 +25,7 @@ export interface Server {
 /** The composition root: builds everything that the configuration asks for, and closes it in reverse. */
 export async function startServer(config: Config, log: Log): Promise<Server> {
   const { storage, http } = config;
-  const driver = createDriver(storage.driver.name, storage.driver.parameters);
+  const driver = createDriver(storage.driver.name, revealSecrets(storage.driver.parameters));
 
   const readOnly = storage.maintenance.readonly.enabled;
   const registry = restrict(

@@ -12,9 +12,9 @@ export function addCheckConfig(program: Command): void {
       'Reads the configuration file and the REGISTRY_… variables, prints the configuration in effect without its secrets, and warns of what has no effect. Exits with 1 and a list of everything that is wrong.',
     )
     .action(async (path: string | undefined) => {
-      const { config, source, warnings } = await configure(path);
+      const { config, source, warnings, origins } = await configure(path);
       for (const warning of warnings) console.error(`warning: ${formatFinding(warning)}`);
       console.log(`# ${source}`);
-      process.stdout.write(printConfig(config));
+      process.stdout.write(printConfig(config, origins));
     });
 }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { createDriver } from '../../storage-drivers/index.ts';
 import { purgeUploads } from '../registry/purge-uploads.ts';
+import { revealSecrets } from '../config/secret.ts';
 import { configure } from './configure.ts';
 import { parseAge } from './duration.ts';
 
@@ -18,7 +19,7 @@ export function addPurgeUploads(program: Command): void {
       const { config } = await configure(path);
       const age = options.age ?? config.storage.maintenance.uploadpurging.age;
       const dryRun = options.dryRun === true;
-      const driver = createDriver(config.storage.driver.name, config.storage.driver.parameters);
+      const driver = createDriver(config.storage.driver.name, revealSecrets(config.storage.driver.parameters));
       try {
         let count = 0;
         let bytes = 0;

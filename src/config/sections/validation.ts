@@ -10,12 +10,12 @@ export const validationSection = z
     manifests: z
       .object({
         /**
-         * The URLs that layers may name as the place of their content. With neither list, none may be named. Regular
-         * expressions, found anywhere in the URL unless anchored; `compileExpression` compiles them.
+         * The URLs that layers may name as the place of their content. With neither list, any (distribution: none, so
+         * that it refuses every image with such layers). Regular expressions, found anywhere in the URL unless anchored; `compileExpression` compiles them.
          */
         urls: z
           .object({
-            /** A URL must match one of these. Default: none; with `deny` alone, everything else is allowed. */
+            /** A URL must match one of these. Default: none, any URL will do. */
             allow: z.array(regularExpression).default([]),
             /** A URL must match none of these. Default: none. */
             deny: z.array(regularExpression).default([]),
