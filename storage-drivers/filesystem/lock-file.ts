@@ -1,6 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto';
+import { closeSync, constants } from 'node:fs';
 import { mkdir, open, readdir, readFile, stat, unlink, writeFile } from 'node:fs/promises';
 import { errnoOf, isMissing } from './errors.ts';
+import * as io from './io.ts';
 import { canSee, isGone, type ProcessIdentity } from './process-identity.ts';
 import { locksFolder, privateFolder } from './staging.ts';
 
@@ -33,19 +35,25 @@ export class LockFiles {
 
   /** @returns false when it exists already */
   async create(file: string, content: string): Promise<boolean> {
+    let fd: number;
     try {
-      await writeFile(file, content, { flag: 'wx' });
-      return true;
+      fd = await io.open(file, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL);
     } catch (error) {
       if (errnoOf(error) === 'EEXIST') return false;
-      if (errnoOf(error) !== 'ENOENT') {
-        // Created, but not written (no space left).
-        await unlink(file).catch(() => undefined);
-        throw error;
-      }
+      if (errnoOf(error) !== 'ENOENT') throw error;
+      await mkdir(this.#folder, { recursive: true });
+      return this.create(file, content);
     }
-    await mkdir(this.#folder, { recursive: true });
-    return this.create(file, content);
+    try {
+      await io.writeAll(fd, [Buffer.from(content)]);
+      return true;
+    } catch (error) {
+      // No space left, for example. An empty lock would count as held until it is old.
+      await io.unlink(file).catch(() => undefined);
+      throw error;
+    } finally {
+      closeSync(fd);
+    }
   }
 
   /**
@@ -116,7 +124,7 @@ export class LockFiles {
   async #isSilent(file: string): Promise<boolean> {
     const probe = `${this.#folder}/${randomUUID()}${breaking}`;
     try {
-      await writeFile(probe, '', { flag: 'wx' });
+      await writeFile(probe, '');
       const [now, then] = await Promise.all([stat(probe), stat(file)]);
       return now.mtimeMs - then.mtimeMs > this.#silence;
     } catch (error) {

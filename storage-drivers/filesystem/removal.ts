@@ -23,10 +23,9 @@ export async function remove(area: StagingArea, file: string): Promise<void> {
     if (code !== 'EISDIR' && code !== 'EPERM') throw error;
     if (!(await io.stat(file)).isDirectory()) throw error;
   }
-  await area.ready();
-  const removed = area.newPath();
+  let removed: string;
   try {
-    await io.rename(file, removed);
+    removed = await area.take(file);
   } catch (error) {
     if (errnoOf(error) !== 'EXDEV') throw error;
     // Another file system is mounted below the root; there is no instant to be had.

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
-import { isMissing } from './errors.ts';
+import { errnoOf } from './errors.ts';
 import * as io from './io.ts';
 
 /** What berth keeps beside the registry's own tree; distribution never looks there. */
@@ -30,33 +30,17 @@ export class StagingArea {
     return `${this.#folder}/${randomUUID()}`;
   }
 
-  /** Makes the area when it is used for the first time. */
-  ready(): Promise<void> {
-    this.#ready ??= mkdir(this.#folder, { recursive: true }).then(
-      () => {
-        this.#sweeping ??= this.#sweep();
-      },
-      (error: unknown) => {
-        this.#ready = undefined;
-        throw error;
-      },
-    );
-    return this.#ready;
-  }
-
   /** A new file. @returns its path and a descriptor to write with */
   async create(flags: number): Promise<{ path: string; fd: number }> {
-    await this.ready();
     const path = this.newPath();
-    try {
-      return { path, fd: await io.open(path, flags) };
-    } catch (error) {
-      if (!isMissing(error)) throw error;
-    }
-    // Somebody cleared the volume, or removed what looked like rubbish, while the server ran.
-    this.#ready = undefined;
-    await this.ready();
-    return { path, fd: await io.open(path, flags) };
+    return { path, fd: await this.#use(() => io.open(path, flags)) };
+  }
+
+  /** Takes a file or folder out of sight, at one instant. @returns its new path */
+  async take(visible: string): Promise<string> {
+    const path = this.newPath();
+    await this.#use(() => io.rename(visible, path));
+    return path;
   }
 
   /** Removes what was staged, as far as that is possible: what stays is swept later. */
@@ -67,6 +51,31 @@ export class StagingArea {
   /** Resolves when no work in the background is left. */
   async close(): Promise<void> {
     await this.#sweeping;
+  }
+
+  /** Makes the area when it is used for the first time, and again when somebody removed it while the server ran. */
+  async #use<T>(operation: () => Promise<T>): Promise<T> {
+    this.#ready ??= this.#make();
+    const ready = this.#ready;
+    await ready;
+    try {
+      return await operation();
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+    }
+    if (this.#ready === ready) this.#ready = this.#make();
+    await this.#ready;
+    return operation();
+  }
+
+  async #make(): Promise<void> {
+    try {
+      await mkdir(this.#folder, { recursive: true });
+    } catch (error) {
+      this.#ready = undefined;
+      throw error;
+    }
+    this.#sweeping ??= this.#sweep();
   }
 
   /** Removes what processes that died left behind. */

@@ -1,0 +1,105 @@
+import { mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { namesOf, pattern, readAll } from '../testing/fixture.ts';
+import { isSettled } from './content-cache.ts';
+import { createFixture, type FilesystemFixture } from './testing/fixture.ts';
+
+// Files change here behind the driver's back and in place, as distribution 2.8 writes them.
+describe('caches never answer with what was', () => {
+  let fixture: FilesystemFixture;
+  let file: string;
+  beforeEach(async () => {
+    fixture = await createFixture();
+    file = `${fixture.root}/link`;
+  });
+  afterEach(() => fixture.dispose());
+
+  /** Until the time stamps are so old that content may be cached: this is the kernel's clock, no test can turn it. */
+  async function settle(path: string): Promise<void> {
+    while (!isSettled(statSync(path), Date.now())) await new Promise((done) => setTimeout(done, 5));
+  }
+
+  test('content of the same size written right after a read is seen', async () => {
+    const { driver } = fixture;
+    for (let round = 0; round < 500; round += 1) {
+      const text = String(round).padStart(71, '0');
+      writeFileSync(file, text);
+      expect((await driver.get('/link')).toString()).toBe(text);
+    }
+  });
+
+  test('settled content is read once, and read again when it changes in place', async () => {
+    const { driver } = fixture;
+    for (const text of ['first', 'other', 'third']) {
+      writeFileSync(file, text);
+      await settle(file);
+      const content = await driver.get('/link');
+      expect(content.toString()).toBe(text);
+      expect(await driver.get('/link')).toBe(content);
+      expect((await readAll(await driver.reader('/link', { start: 1, end: 2 }))).toString()).toBe(text.slice(1, 3));
+    }
+  });
+
+  test('settled content that vanishes is not found, and its return is seen', async () => {
+    const { driver } = fixture;
+    writeFileSync(file, 'first');
+    await settle(file);
+    await driver.get('/link');
+    rmSync(file);
+    await expect(driver.get('/link')).rejects.toMatchObject({ code: 'PATH_NOT_FOUND' });
+    writeFileSync(file, 'again');
+    expect((await driver.get('/link')).toString()).toBe('again');
+  });
+
+  test('a folder that is swapped under a path is seen', async () => {
+    const { driver, root } = fixture;
+    for (const version of ['a', 'b']) {
+      mkdirSync(`${root}/${version}`);
+      writeFileSync(`${root}/${version}/link`, version);
+      writeFileSync(`${root}/${version}/${version}`, version);
+    }
+    await settle(`${root}/b/link`);
+    for (const version of ['a', 'b', 'a']) {
+      rmSync(`${root}/current`, { force: true });
+      symlinkSync(version, `${root}/current`);
+      expect((await driver.get('/current/link')).toString()).toBe(version);
+      expect(await namesOf(driver, '/current')).toEqual([version, 'link']);
+    }
+  });
+
+  test('names that come and go right after a listing are seen', async () => {
+    const { driver, root } = fixture;
+    mkdirSync(`${root}/f`);
+    for (let round = 0; round < 200; round += 1) {
+      writeFileSync(`${root}/f/n${round}`, '');
+      expect(await namesOf(driver, '/f')).toEqual([`n${round}`]);
+      rmSync(`${root}/f/n${round}`);
+      expect(await namesOf(driver, '/f')).toEqual([]);
+    }
+  });
+
+  test('a settled listing is read once, and read again when a name comes', async () => {
+    const { driver, root } = fixture;
+    mkdirSync(`${root}/f`);
+    writeFileSync(`${root}/f/a`, '');
+    await settle(`${root}/f`);
+    const first = async () => {
+      for await (const entry of driver.list('/f')) return entry;
+      return undefined;
+    };
+    const entry = await first();
+    expect(entry).toEqual({ name: 'a', kind: 'object' });
+    expect(await first()).toBe(entry);
+    writeFileSync(`${root}/f/0`, '');
+    expect(await first()).toEqual({ name: '0', kind: 'object' });
+  });
+
+  test('large content is not kept in memory', async () => {
+    const { driver } = fixture;
+    writeFileSync(file, pattern(65 * 1024));
+    await settle(file);
+    const content = await driver.get('/link');
+    expect(content.equals(readFileSync(file))).toBe(true);
+    expect(await driver.get('/link')).not.toBe(content);
+  });
+});
