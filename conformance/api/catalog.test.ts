@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { Reply } from '../harness/http-client.ts';
+import { registryIsGiven } from '../harness/under-test.ts';
 import { expectError, expectHeaders, expectStatus, nextPage } from './expectations.ts';
 import { pushImage, startUpload } from './push.ts';
-import { checkEveryResponse, openRegistry, registryIsGiven } from './registry.ts';
+import { checkEveryResponse, openRegistry } from './registry.ts';
 
 const registry = await openRegistry();
 

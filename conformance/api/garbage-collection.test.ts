@@ -2,16 +2,10 @@ import { describe, expect, test } from 'vitest';
 import { blob, descriptor, emptyJson, image, index, mediaTypes } from '../harness/content.ts';
 import { run } from '../harness/run.ts';
 import type { Server } from '../harness/server.ts';
+import { registryCommand, registryIsGiven, startRegistry } from '../harness/under-test.ts';
 import { expectStatus } from './expectations.ts';
 import { pushBlob, pushImage, pushManifest } from './push.ts';
-import {
-  checkEveryResponse,
-  connect,
-  type Registry,
-  registryCommand,
-  registryIsGiven,
-  startRegistry,
-} from './registry.ts';
+import { checkEveryResponse, connect, type Registry } from './registry.ts';
 
 const repository = 'some/repository';
 

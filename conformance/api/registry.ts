@@ -2,8 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, expect, test } from 'vitest';
 import { mediaTypes } from '../harness/content.ts';
 import { createHttpClient, type HttpClient } from '../harness/http-client.ts';
-import { requireTool } from '../harness/require-tool.ts';
-import { berthCommand, type Server, type ServerOptions, startBerth, startDistribution } from '../harness/server.ts';
+import { givenUrl, startRegistry } from '../harness/under-test.ts';
 import { brokenRules } from './every-response.ts';
 
 /** The registry under test. */
@@ -13,30 +12,12 @@ export interface Registry extends HttpClient {
   repository(path?: string): string;
 }
 
-/** The URL of a registry that somebody else has started; undefined: each test file starts one. */
-const givenUrl = process.env.BERTH_URL;
-
-/** True when there is a given registry: tests that need servers of their own, set up in their own way, are left out. */
-export const registryIsGiven = givenUrl !== undefined;
-
-/** With `BERTH_SERVER=distribution` the tests start the program that berth stands in for, to see where they differ. */
-const distribution = process.env.BERTH_SERVER === 'distribution';
-
-export function startRegistry(options?: ServerOptions): Promise<Server> {
-  return distribution ? startDistribution(options) : startBerth(options);
-}
-
-/** The command line of the server that {@link startRegistry} starts, for its other commands. */
-export function registryCommand(): [command: string, ...args: string[]] {
-  return distribution ? [requireTool('docker-registry')] : berthCommand();
-}
-
 /**
  * The registry at `BERTH_URL`, or a new one with deletion switched on. Called once, at the top of a test file; the
  * file ends with {@link checkEveryResponse}.
  */
 export async function openRegistry(): Promise<Registry> {
-  if (givenUrl !== undefined) return connect(givenUrl.replace(/\/$/, ''));
+  if (givenUrl !== undefined) return connect(givenUrl);
   const server = await startRegistry();
   afterAll(() => server.stop());
   return connect(server.url);
@@ -57,7 +38,7 @@ export function connect(url: string): Registry {
   let count = 0;
   return {
     ...client,
-    // Most tests ask as a client does that takes any manifest; `manifest-negotiation` asks in other ways.
+    // Most tests ask as a client does that takes any manifest; `manifest-requests` asks in other ways.
     request: (method, target, options = {}) =>
       client.request(method, target, { ...options, headers: { Accept: accept, ...options.headers } }),
     host: new URL(url).host,

@@ -2,9 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, describe, expect, test } from 'vitest';
 import { blob, descriptor, digestOf, index } from '../harness/content.ts';
 import { type TemporaryFolder, temporaryFolder } from '../harness/temporary-folder.ts';
+import { registryIsGiven, startRegistry } from '../harness/under-test.ts';
 import { expectHeaders, expectStatus, locationOf } from './expectations.ts';
 import { pushBlob, pushImage, pushManifest, startUpload, withQuery } from './push.ts';
-import { checkEveryResponse, connect, registryIsGiven, startRegistry } from './registry.ts';
+import { checkEveryResponse, connect } from './registry.ts';
 
 const repository = 'kept/well';
 

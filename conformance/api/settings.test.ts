@@ -1,9 +1,10 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { descriptor, emptyJson, index } from '../harness/content.ts';
 import type { Server } from '../harness/server.ts';
+import { registryIsGiven, startRegistry } from '../harness/under-test.ts';
 import { expectError, expectHeaders, expectStatus, nextPage } from './expectations.ts';
 import { pushImage, pushManifest, putManifest, startUpload, withQuery } from './push.ts';
-import { checkEveryResponse, connect, type Registry, registryIsGiven, startRegistry } from './registry.ts';
+import { checkEveryResponse, connect, type Registry } from './registry.ts';
 
 /** Runs `tests` against a server with these settings. @param before what is done to its storage before, without them */
 function withSettings(
