@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { allScenarios, selectLines } from './lines/all.ts';
@@ -71,6 +72,8 @@ async function main(): Promise<void> {
   if (options.help) return console.log(help);
 
   const interrupt = new AbortController();
+  // Each fetch listens until its answer is collected as garbage; that is no leak.
+  setMaxListeners(0, interrupt.signal);
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
     process.on(name, () => interrupt.abort(new Interrupted(`ended by ${name}`)));
   }
