@@ -37,7 +37,6 @@ export class ApiRequest {
   readonly #context: Context<AppEnv>;
   readonly #addressing: Addressing;
   #query: URLSearchParams | undefined;
-  #gone: AbortController | undefined;
 
   constructor(context: Context<AppEnv>, addressing: Addressing) {
     const { incoming } = context.env ?? {};
@@ -70,19 +69,6 @@ export class ApiRequest {
   /** The only value of a query parameter; undefined when it is absent or empty. */
   parameter(name: string): string | undefined {
     return this.#search === '' ? undefined : this.query.get(name) || undefined;
-  }
-
-  /** Aborts when the client goes away before the answer is through. */
-  get signal(): AbortSignal {
-    if (this.#gone === undefined) {
-      const gone = new AbortController();
-      this.#gone = gone;
-      const { outgoing } = this.#context.env ?? {};
-      outgoing?.once('close', () => {
-        if (!outgoing.writableFinished) gone.abort();
-      });
-    }
-    return this.#gone.signal;
   }
 
   /** Scheme and host under which the client reached us. */

@@ -26,7 +26,8 @@ export async function* walkRepositories(
   async function* walk(prefix: string, after: string | undefined): AsyncGenerator<RepositoryName> {
     const first = after?.slice(prefix.length).split('/', 1)[0] ?? '';
     // What `after` has already passed by bare name may still have children behind it.
-    const stack = first === '' ? [] : [...prefixesOf(first), first].map((name) => `${prefix}${name}/`);
+    const passed = [...prefixesOf(first), first].map((name) => prefix + name);
+    const stack = passed.filter((name) => tryParseRepositoryName(name) !== undefined).map((name) => `${name}/`);
     const folder = prefix === '' ? layout.repositories : layout.repository(prefix.slice(0, -1));
     const listing = driver.list(folder, {
       ...(first !== '' && { after: first }),

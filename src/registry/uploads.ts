@@ -19,6 +19,9 @@ import { newHash, type RunningHash, type UploadHashes, update } from './upload-h
 /** A whole blob up to this many bytes is verified in memory and stored at once, without a file of its session. */
 const smallSize = 64 * 1024;
 
+/** In characters; ours have 36, and a file system takes 255 bytes in a name. */
+const maxIdLength = 128;
+
 /** How long a request waits for another one of its session to end, in milliseconds. */
 const patience = 3_000;
 
@@ -41,7 +44,8 @@ export function createUploads(options: UploadsOptions, name: RepositoryName): Up
     },
 
     async find(id) {
-      const known = isPathSegment(id) && (await exists(driver, layout.uploadStartedAt(name, id)));
+      const known =
+        id.length <= maxIdLength && isPathSegment(id) && (await exists(driver, layout.uploadStartedAt(name, id)));
       if (!known) throw new RegistryError('BLOB_UPLOAD_UNKNOWN', { detail: { id } });
       return createUpload(options, name, id);
     },

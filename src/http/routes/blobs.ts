@@ -85,9 +85,9 @@ function contentRange({ start, end }: Part, size: number): string {
 function multipart(blob: Blob, headers: Reply['headers'], parts: readonly Part[]): Reply {
   const { size, mediaType } = blob.descriptor;
   const boundary = randomUUID();
-  const heads = parts.map((part) =>
+  const heads = parts.map((part, index) =>
     Buffer.from(
-      `\r\n--${boundary}\r\nContent-Type: ${mediaType}\r\nContent-Range: ${contentRange(part, size)}\r\n\r\n`,
+      `${index === 0 ? '' : '\r\n'}--${boundary}\r\nContent-Type: ${mediaType}\r\nContent-Range: ${contentRange(part, size)}\r\n\r\n`,
       'latin1',
     ),
   );
