@@ -10,10 +10,12 @@ const capacity = 16 * 1024 * 1024;
 const entryOverhead = 512;
 
 /**
- * How far the time stamps of a file may lag behind `Date.now()`: the kernel takes them from a clock that moves every
- * 1–10 ms. In milliseconds, with room to spare.
+ * How far time stamps may lag behind `Date.now()`, in milliseconds, with room to spare: the kernel takes them from a
+ * clock that moves every 1–10 ms.
  */
-const clockGrain = 50;
+const fineGrain = 50;
+/** Where they are whole seconds (ext3, ext4 with small inodes), or even ones (FAT). */
+const coarseGrain = 2100;
 
 /** What tells one state of a file or folder from another. */
 export interface Fingerprint {
@@ -39,10 +41,11 @@ export function isUnchanged(known: Fingerprint, now: Stats): boolean {
  * this time must not be kept.
  *
  * @param stats taken before the content is read
+ * @param now the time of day before that, in milliseconds
  */
-export function isSettled(stats: Stats, now: number): boolean {
-  const age = now - Math.max(stats.mtimeMs, stats.ctimeMs);
-  return age > clockGrain;
+export function isSettled(stats: Pick<Stats, 'mtimeMs' | 'ctimeMs'>, now: number): boolean {
+  const changed = Math.max(stats.mtimeMs, stats.ctimeMs);
+  return now - changed > (changed % 1000 === 0 ? coarseGrain : fineGrain);
 }
 
 interface Entry extends Fingerprint {

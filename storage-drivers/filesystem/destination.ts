@@ -2,7 +2,7 @@ import { constants, fstatSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { StorageError } from '../driver.ts';
 import { driverName, errnoOf, isMissing } from './errors.ts';
-import { makeFolders, syncFolders } from './folders.ts';
+import { makeFolders, maxAttempts, syncFolders } from './folders.ts';
 import * as io from './io.ts';
 import { publish, relocate } from './publish.ts';
 import type { StagingArea } from './staging.ts';
@@ -58,13 +58,15 @@ export async function openAppended(file: string, path: string): Promise<Destinat
 
 async function openForAppend(file: string): Promise<{ fd: number; folders: string[] }> {
   const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT;
-  try {
-    return { fd: await io.open(file, flags), folders: [] };
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT') throw error;
+  const folders: string[] = [];
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return { fd: await io.open(file, flags), folders };
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT' || attempt === maxAttempts) throw error;
+    }
+    folders.push(...(await makeFolders(dirname(file))));
   }
-  const folders = await makeFolders(dirname(file));
-  return { fd: await io.open(file, flags), folders };
 }
 
 /** A file in the staging area, which nobody sees until it replaces the object. */

@@ -167,7 +167,11 @@ class FilesystemDriver implements StorageDriver {
 
   async check(signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
-    await checkRoot(this.#root === '' ? '/' : this.#root, this.#area);
+    // A file system that hangs (a network one, as a rule) must not make the caller hang.
+    const aborted = new Promise<never>((_, reject) => {
+      signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+    });
+    await Promise.race([checkRoot(this.#root === '' ? '/' : this.#root, this.#area), aborted]);
   }
 
   async close(): Promise<void> {

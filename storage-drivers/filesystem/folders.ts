@@ -7,6 +7,9 @@ import * as io from './io.ts';
 /** Some file systems (network and FUSE ones) have no fsync for folders; they order renames themselves, or not at all. */
 const withoutFolderSync = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP']);
 
+/** Others make and remove folders meanwhile; nobody removes the same one so often in a row. */
+export const maxAttempts = 20;
+
 /**
  * Makes the entries of a folder survive a power cut. What was renamed into it before this began is covered.
  *

@@ -94,6 +94,16 @@ describe('caches never answer with what was', () => {
     expect(await first()).toEqual({ name: '0', kind: 'object' });
   });
 
+  test('time stamps of whole seconds are trusted only after seconds', () => {
+    const stamp = (changed: number) => ({ mtimeMs: changed - 5000, ctimeMs: changed });
+    expect(isSettled(stamp(10_123.4), 10_123.4 + 60)).toBe(true);
+    expect(isSettled(stamp(10_123.4), 10_123.4 + 40)).toBe(false);
+    expect(isSettled(stamp(10_000), 11_900)).toBe(false);
+    expect(isSettled(stamp(10_000), 12_200)).toBe(true);
+    // The clock was set back, or that of the file server goes ahead.
+    expect(isSettled(stamp(10_123.4), 9_000)).toBe(false);
+  });
+
   test('large content is not kept in memory', async () => {
     const { driver } = fixture;
     writeFileSync(file, pattern(65 * 1024));

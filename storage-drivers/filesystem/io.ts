@@ -17,14 +17,35 @@ function completion(start: (done: (error: NodeJS.ErrnoException | null) => void)
   });
 }
 
+/**
+ * Writes and syncs that may run at once. All asynchronous calls share the threads of Node's pool, and a slow disk keeps
+ * each of these for tens of milliseconds; one thread stays free of them, so that reads go on while others push.
+ */
+const slots = Math.max(1, (Number(process.env.UV_THREADPOOL_SIZE) || 4) - 1);
+const waiting: (() => void)[] = [];
+let taken = 0;
+
+async function slowly<T>(operation: () => Promise<T>): Promise<T> {
+  if (taken < slots) taken += 1;
+  else await new Promise<void>((resume) => waiting.push(resume));
+  try {
+    return await operation();
+  } finally {
+    const next = waiting.shift();
+    // The slot goes to the next one in line.
+    if (next === undefined) taken -= 1;
+    else next();
+  }
+}
+
 /** Files get 0666 and folders 0777 minus the umask, as distribution's do. */
 export const open = (path: string, flags: number) => result<number>((done) => fs.open(path, flags, 0o666, done));
 export const close = (fd: number) => completion((done) => fs.close(fd, done));
 export const stat = (path: string) => result<fs.Stats>((done) => fs.stat(path, done));
 export const rename = (from: string, to: string) => completion((done) => fs.rename(from, to, done));
 export const unlink = (path: string) => completion((done) => fs.unlink(path, done));
-export const fsync = (fd: number) => completion((done) => fs.fsync(fd, done));
-export const fdatasync = (fd: number) => completion((done) => fs.fdatasync(fd, done));
+export const fsync = (fd: number) => slowly(() => completion((done) => fs.fsync(fd, done)));
+export const fdatasync = (fd: number) => slowly(() => completion((done) => fs.fdatasync(fd, done)));
 
 /** Reads up to `length` bytes; fewer at the end of the file, or when the system likes. */
 export const read = (fd: number, into: Buffer, offset: number, length: number, position: number) =>
@@ -33,10 +54,12 @@ export const read = (fd: number, into: Buffer, offset: number, length: number, p
 /** Writes at the descriptor's own position; possibly fewer bytes than given. */
 export function write(fd: number, chunks: readonly Uint8Array[]): Promise<number> {
   const [first] = chunks;
-  if (chunks.length === 1 && first !== undefined) {
-    return result<number>((done) => fs.write(fd, first, 0, first.length, null, done));
-  }
-  return result<number>((done) => fs.writev(fd, chunks, null, done));
+  return slowly(() =>
+    result<number>((done) => {
+      if (chunks.length === 1 && first !== undefined) fs.write(fd, first, 0, first.length, null, done);
+      else fs.writev(fd, chunks, null, done);
+    }),
+  );
 }
 
 /** Writes all of it. `chunks` is used up. */

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { appendFile, mkdir, readdir, readFile, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { keep, namesOf, pattern, readAll } from '../testing/fixture.ts';
@@ -189,6 +189,36 @@ describe('on a folder that distribution has written, or will read', () => {
     await driver.delete('/b');
     await driver.check?.();
     expect(await namesOf(driver, '/b')).toEqual([]);
+  });
+
+  test('no descriptor stays open, whatever fails', async () => {
+    const { driver, root } = fixture;
+    const open = () => readdirSync('/proc/self/fd').length;
+    await driver.put('/folder/large', pattern(3_000_000));
+    await driver.put('/folder/small', pattern(30));
+    const before = open();
+    const aborter = new AbortController();
+    await driver.reader('/folder/large', { signal: aborter.signal });
+    aborter.abort();
+    await expect(driver.reader('/folder/large', { start: 4_000_000 })).rejects.toThrow();
+    for await (const chunk of await driver.reader('/folder/large')) if (chunk.length > 0) break;
+    await (await driver.reader('/folder/large')).close();
+    await expect(driver.reader('/folder')).rejects.toThrow();
+    await expect(driver.get('/folder')).rejects.toThrow();
+    await expect(driver.put('/folder', pattern(1))).rejects.toThrow();
+    await expect(driver.put('/folder/small/x', pattern(1))).rejects.toThrow();
+    await expect(driver.writer('/folder', { append: true })).rejects.toThrow();
+    for (const append of [true, false]) {
+      for (const end of ['close', 'cancel'] as const) await (await driver.writer('/w', { append }))[end]();
+      await expect((await driver.writer('/w', { append })).commit('/folder')).rejects.toThrow();
+    }
+    expect(await readdir(`${root}/_berth/locks`)).toEqual([]);
+    expect(open()).toBe(before);
+  });
+
+  test('check gives up when it is told to', async () => {
+    const signal = AbortSignal.abort(new Error('took too long'));
+    await expect(fixture.driver.check?.(signal)).rejects.toThrow('took too long');
   });
 
   test('check makes the root, and says when it is no folder', async () => {

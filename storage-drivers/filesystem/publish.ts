@@ -3,12 +3,9 @@ import { closeSync, constants } from 'node:fs';
 import { copyFile, mkdir } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { errnoOf } from './errors.ts';
-import { chain, firstMissing, makeFolders, syncFolder, syncFolders } from './folders.ts';
+import { chain, firstMissing, makeFolders, maxAttempts, syncFolder, syncFolders } from './folders.ts';
 import * as io from './io.ts';
 import type { StagingArea } from './staging.ts';
-
-/** Others make and remove the same folders meanwhile; nobody does so this often in a row. */
-const maxAttempts = 20;
 
 /** The folder that was missing is there now, or the one that was there is gone. */
 const foldersMoved = new Set(['EEXIST', 'ENOTEMPTY', 'ENOENT']);

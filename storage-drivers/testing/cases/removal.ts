@@ -80,4 +80,27 @@ export const removalCases: readonly DriverCase[] = [
       await writer.cancel();
     },
   },
+  {
+    name: 'puts succeed while others delete the folder above',
+    async run({ driver, another }) {
+      const other = await another();
+      let putting = true;
+      const remove = async () => {
+        while (putting) {
+          await other.delete('/f/g').catch((error: unknown) => expect(error).toMatchObject({ code: 'PATH_NOT_FOUND' }));
+        }
+      };
+      const removing = remove();
+      const put = async (name: string) => {
+        for (let round = 0; round < 40; round += 1) {
+          await driver.put(`/f/g/${name}/${round % 3}/link`, Buffer.from('x'), { durable: false });
+        }
+      };
+      await Promise.all(['a', 'b', 'c'].map(put));
+      putting = false;
+      await removing;
+      await driver.put('/f/g/last', Buffer.from('x'));
+      expect(await namesOf(driver, '/f/g')).toContain('last');
+    },
+  },
 ];
