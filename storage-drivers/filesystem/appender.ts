@@ -27,9 +27,9 @@ export class Appender {
     this.#fd = fd;
   }
 
-  /** Bytes that were given. */
+  /** Bytes that were given; after a fault, those that the system has taken. */
   get accepted(): number {
-    return this.#accepted;
+    return this.#fault === undefined ? this.#accepted : this.#written;
   }
 
   /** Bytes that the system has taken. */

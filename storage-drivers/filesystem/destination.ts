@@ -1,6 +1,7 @@
 import { constants, fstatSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { StorageError } from '../driver.ts';
+import { PathNotFoundError, StorageError } from '../driver.ts';
+import { statNow } from './content-cache.ts';
 import { driverName, errnoOf, isMissing } from './errors.ts';
 import { makeFolders, maxAttempts, syncFolders } from './folders.ts';
 import * as io from './io.ts';
@@ -36,7 +37,9 @@ export async function openAppended(file: string, path: string): Promise<Destinat
     fd,
     kept,
     async verify(size) {
-      const found = await io.stat(file);
+      // Synchronous: the file is open, so the kernel has its inode in memory.
+      const found = statNow(file);
+      if (found === undefined) throw new PathNotFoundError(driverName, path);
       if (found.ino === ino && found.size === size) return;
       const message = `has ${found.size} bytes instead of ${size}: another program has written to it`;
       throw new StorageError('STORAGE_FAULT', driverName, path, message);

@@ -60,6 +60,7 @@ describe('on a full disk', () => {
     await writer.close();
     const kept = (await driver.stat('/u/data')).size;
     expect(kept).toBeGreaterThan(2 * mebibyte);
+    expect(writer.size).toBe(kept);
     expect((await readAll(await driver.reader('/u/data'))).equals(content.subarray(0, kept))).toBe(true);
 
     await driver.delete('/ballast');
