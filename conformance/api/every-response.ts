@@ -62,6 +62,12 @@ const rules: readonly Rule[] = [
     holds: isErrorBody,
   },
   {
+    name: 'no code that makes crane try again what cannot succeed (client)',
+    applies: (reply, { method }) => reply.status >= 400 && ![416, 429].includes(reply.status) && method !== 'HEAD',
+    holds: (reply) =>
+      !/^{"errors": ?\[{"code": ?"(BLOB_UPLOAD_INVALID|TOOMANYREQUESTS|UNKNOWN|UNAVAILABLE)"/.test(reply.text),
+  },
+  {
     name: 'Allow on 405 (RFC 9110 §15.5.6)',
     applies: (reply) => reply.status === 405,
     holds: (reply) => reply.header('allow') !== undefined,
@@ -117,13 +123,15 @@ function parse(line: string): Request {
 
 function isErrorBody(reply: Reply): boolean {
   if (!/^application\/json(;|$)/.test(reply.header('content-type') ?? '')) return false;
-  let body: { errors?: { code?: unknown; message?: unknown }[] };
+  let body: { errors?: { code?: unknown; message?: unknown }[]; details?: unknown };
   try {
     body = JSON.parse(reply.text);
   } catch {
     return false;
   }
   return (
+    // docker shows a top-level `details` in place of the message.
+    body.details === undefined &&
     Array.isArray(body.errors) &&
     body.errors.length > 0 &&
     body.errors.every(

@@ -1,4 +1,4 @@
-import { Agent, type IncomingMessage, request as send } from 'node:http';
+import { Agent, type IncomingMessage, type OutgoingHttpHeaders, request as send } from 'node:http';
 
 export interface RequestOptions {
   /** Sent as they are spelt. */
@@ -84,6 +84,7 @@ export function createHttpClient(url: string, options: HttpClientOptions = {}): 
   async function exchange(method: string, target: string, { headers, body, signal }: RequestOptions): Promise<Reply> {
     const path = target.startsWith('http:') ? target.slice(new URL(target).origin.length) : target;
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      const bytes = typeof body === 'string' || body instanceof Uint8Array ? Buffer.from(body) : undefined;
       const request = send({
         hostname,
         port,
@@ -91,12 +92,13 @@ export function createHttpClient(url: string, options: HttpClientOptions = {}): 
         method,
         agent,
         signal,
-        headers: { ...headers } as NodeJS.Dict<string[]>,
+        // Said for methods, too, for which Node does not say it by itself (GET, DELETE).
+        headers: { ...(bytes && { 'Content-Length': bytes.length }), ...headers } as OutgoingHttpHeaders,
       });
       request.once('response', resolve);
       // After the response it only says that the server did not want the rest of the body.
       request.on('error', reject);
-      if (body === undefined || typeof body === 'string' || body instanceof Uint8Array) request.end(body);
+      if (body === undefined || typeof body === 'string' || body instanceof Uint8Array) request.end(bytes);
       else pump(body, request).catch((error: unknown) => request.destroy(error instanceof Error ? error : undefined));
     });
     const chunks: Buffer[] = [];

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
@@ -6,6 +6,7 @@ import { request as httpsRequest } from 'node:https';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { atExit } from './at-exit.ts';
 import { requireTool } from './require-tool.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
@@ -63,11 +64,6 @@ export function startDistribution(options: ServerOptions = {}): Promise<Server> 
 const startLimit = 60_000;
 const stopLimit = 20_000;
 
-const running = new Set<ChildProcess>();
-process.once('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
-});
-
 async function start(command: [string, ...string[]], options: ServerOptions): Promise<Server> {
   const folder = await temporaryFolder();
   const dataDir = options.dataDir ?? join(folder.path, 'data');
@@ -89,7 +85,8 @@ async function start(command: [string, ...string[]], options: ServerOptions): Pr
   };
   const [program, ...args] = command;
   const child = spawn(program, [...args, 'serve', configFile], { env, stdio: ['ignore', 'pipe', 'pipe'] });
-  running.add(child);
+  let ended = false;
+  const forget = atExit(() => child.kill('SIGKILL'));
   const output: string[] = [];
   child.stdout.setEncoding('utf8').on('data', (text: string) => output.push(text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => output.push(text));
@@ -99,7 +96,10 @@ async function start(command: [string, ...string[]], options: ServerOptions): Pr
       resolve();
     });
     child.once('close', () => resolve());
-  }).then(() => void running.delete(child));
+  }).then(() => {
+    ended = true;
+    forget();
+  });
 
   const tls = typeof settings === 'string' ? /^\s*tls:/m.test(settings) : 'tls' in section(settings, 'http');
   const url = `${tls ? 'https' : 'http'}://${host}`;
@@ -111,7 +111,7 @@ async function start(command: [string, ...string[]], options: ServerOptions): Pr
   };
   const deadline = Date.now() + startLimit;
   while (!(await answers(`${url}/v2/`))) {
-    if (!running.has(child)) await fail(`ended with code ${child.exitCode} before it answered`);
+    if (ended) await fail(`ended with code ${child.exitCode} before it answered`);
     if (Date.now() > deadline) await fail(`did not answer within ${startLimit} ms`);
     await delay(50);
   }

@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { atExit } from './at-exit.ts';
 
 export interface TemporaryFolder {
   /** Absolute. */
@@ -10,22 +11,15 @@ export interface TemporaryFolder {
   remove(): Promise<void>;
 }
 
-const folders = new Set<string>();
-
-// The net below tests that fail before they clean up.
-process.once('exit', () => {
-  for (const path of folders) rmSync(path, { recursive: true, force: true });
-});
-
 /** A new, empty folder below the system's folder for temporary files. */
 export async function temporaryFolder(prefix = 'berth-'): Promise<TemporaryFolder> {
   const path = await mkdtemp(join(tmpdir(), prefix));
-  folders.add(path);
+  const forget = atExit(() => rmSync(path, { recursive: true, force: true }));
   return {
     path,
     async remove() {
       await rm(path, { recursive: true, force: true, maxRetries: 3 });
-      folders.delete(path);
+      forget();
     },
   };
 }
