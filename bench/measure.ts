@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { expectContent } from './api.ts';
 import { runProgram } from './children.ts';
 import type { Bench, Line, Scenario, Turn } from './lines/line.ts';
+import { warmFreeMemory } from './machine/memory.ts';
 import { machineBusySeconds, resetPeakMemory, usageOf } from './machine/usage.ts';
 import { type LineResult, type Reading, type RegistryResult, type Round, roundOf } from './results.ts';
 import { type Program, type Server, startServer } from './server.ts';
@@ -20,6 +21,9 @@ export interface MeasureOptions {
 
 /** How long a warm-up takes, where it is not bound to an amount, in seconds. */
 const warmUpSeconds = 1;
+
+/** More than this would be written to the disk meanwhile. */
+const maxWarmMemory = 2 * 2 ** 30;
 
 /** Starts the registries of a scenario, fills them, measures its lines and removes everything again. */
 export async function measureScenario(bench: Bench, scenario: Scenario, options: MeasureOptions): Promise<void> {
@@ -90,6 +94,7 @@ async function measureOnce(
   const run = await line.prepare(server, { number: 2 * round + 1, seconds: options.seconds, warmUp: false });
   // What the one before has left in the page cache is not to be written while this one is measured.
   await runProgram('sync', ['-f', bench.folder], bench.signal);
+  await warmFreeMemory(bench.folder, Math.min(scenario.spacePerRound, maxWarmMemory));
   await resetPeakMemory(server.pid);
   const before = await read(server);
   const work = await run();
