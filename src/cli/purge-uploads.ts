@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { createDriver } from '../../storage-drivers/index.ts';
-import { purgeUploads } from '../registry/purge-uploads.ts';
 import { revealSecrets } from '../config/secret.ts';
+import { purgeUploads } from '../registry/purge-uploads.ts';
 import { configure } from './configure.ts';
 import { parseAge } from './duration.ts';
 
