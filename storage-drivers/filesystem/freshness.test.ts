@@ -94,6 +94,17 @@ describe('caches never answer with what was', () => {
     expect(await first()).toEqual({ name: '0', kind: 'object' });
   });
 
+  test('what a link leads to is looked up for each listing', async () => {
+    const { driver, root } = fixture;
+    mkdirSync(`${root}/f`);
+    mkdirSync(`${root}/target`);
+    symlinkSync('../target', `${root}/f/alias`);
+    await settle(`${root}/f`);
+    expect(await namesOf(driver, '/f')).toEqual(['alias']);
+    rmSync(`${root}/target`, { recursive: true });
+    await expect(namesOf(driver, '/f')).rejects.toMatchObject({ code: 'STORAGE_FAULT', path: '/f/alias' });
+  });
+
   test('time stamps of whole seconds are trusted only after seconds', () => {
     const stamp = (changed: number) => ({ mtimeMs: changed - 5000, ctimeMs: changed });
     expect(isSettled(stamp(10_123.4), 10_123.4 + 60)).toBe(true);

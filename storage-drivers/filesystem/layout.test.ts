@@ -117,16 +117,6 @@ describe('on a folder that distribution has written, or will read', () => {
     await expect(driver.get('/g/repository')).rejects.toMatchObject({ ...fault, path: '/g/repository' });
   });
 
-  test('a listing through a link follows it anew each time', async () => {
-    const { driver, root } = fixture;
-    await driver.put('/f/a', Buffer.from('x'));
-    await driver.put('/target/x', Buffer.from('x'));
-    await symlink('../target', `${root}/f/alias`);
-    expect(await namesOf(driver, '/f')).toEqual(['a', 'alias']);
-    await driver.delete('/target');
-    await expect(namesOf(driver, '/f')).rejects.toMatchObject({ code: 'STORAGE_FAULT', path: '/f/alias' });
-  });
-
   test('what is neither file nor folder is nothing, and holds nobody up', async () => {
     const { driver, root } = fixture;
     await mkdir(`${root}/f`);
