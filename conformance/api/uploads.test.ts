@@ -148,6 +148,7 @@ describe('PUT ends a session with the whole blob, as containerd and oras push [O
       'application/json',
       'text/plain; charset=utf-8',
       'multipart/form-data; boundary=x',
+      'application/x-www-form-urlencoded',
       'nonsense',
     ]) {
       const repository = registry.repository();
