@@ -9,9 +9,12 @@ import { guardUnreadStream } from './unread-body.ts';
 
 const { NGHTTP2_CANCEL } = http2.constants;
 
-/** What a client may send ahead of us, per stream and per connection: an upload's speed is this per round trip. */
-const streamWindow = 1024 * 1024;
-const connectionWindow = 4 * 1024 * 1024;
+/**
+ * What a client may send ahead of us, per stream and per connection, in bytes. An upload is no faster than this per
+ * round trip, and a connection whose handlers do not read holds no more than this in memory.
+ */
+const streamWindow = 4 * 1024 * 1024;
+const connectionWindow = 8 * 1024 * 1024;
 
 /** How long a client may take to close a connection that we have ended, in milliseconds. */
 const goodbyeTime = 1000;
@@ -40,7 +43,7 @@ export function createHttp2({ handle, timeouts, log }: Http2Options): Http2 {
 
   const begin = (incoming: Http2ServerRequest, outgoing: Http2ServerResponse) => {
     const { stream } = outgoing;
-    guardUnreadStream(incoming, outgoing);
+    guardUnreadStream(outgoing);
     stream.setTimeout(timeouts.body);
     stream.on('timeout', () => {
       if (streamWaitsForClient(incoming, outgoing)) {

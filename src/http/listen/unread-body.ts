@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import type { Http2ServerResponse } from 'node:http2';
 import { constants } from 'node:http2';
 import { awaitsContinue } from './continue.ts';
 import { closeLingering } from './linger.ts';
@@ -51,11 +51,19 @@ export function guardUnreadBody(incoming: IncomingMessage, outgoing: ServerRespo
   });
 }
 
-/** The same for HTTP/2, where ending one stream leaves the connection alone (RFC 9113, section 8.1). */
-export function guardUnreadStream(incoming: Http2ServerRequest, outgoing: Http2ServerResponse): void {
+/** How often a stream is looked at whose answer is written but still under way, in milliseconds. */
+const sentInterval = 5;
+
+/**
+ * The same for HTTP/2, where the stream is ended without touching the connection: a reset without an error tells the
+ * client to stop sending (RFC 9113, section 8.1). It must not overtake the answer's end.
+ */
+export function guardUnreadStream(outgoing: Http2ServerResponse): void {
   const { stream } = outgoing;
   if (stream.endAfterHeaders) return;
-  stream.once('finish', () => {
-    if (!incoming.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
+  stream.once('finish', function end() {
+    if (stream.closed || stream.destroyed || stream.state.remoteClose === 1) return;
+    if (stream.state.localClose === 1) stream.close(constants.NGHTTP2_NO_ERROR);
+    else setTimeout(end, sentInterval).unref();
   });
 }

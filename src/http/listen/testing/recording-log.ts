@@ -6,8 +6,11 @@ export interface LogLine {
   fields: LogFields;
 }
 
-/** A log that keeps its lines, and can be waited for. */
-export function createRecordingLog(): Log & { lines: LogLine[]; seen(message: string): Promise<LogLine> } {
+/** A log that keeps its lines. `seen` waits for one with this message and these fields. */
+export function createRecordingLog(): Log & {
+  lines: LogLine[];
+  seen(message: string, fields?: LogFields): Promise<LogLine>;
+} {
   const lines: LogLine[] = [];
   const waiting = new Set<() => void>();
   const record =
@@ -25,10 +28,14 @@ export function createRecordingLog(): Log & { lines: LogLine[]; seen(message: st
     child: () => log,
     access: () => {},
     flush: () => {},
-    seen: (message: string) =>
+    seen: (message: string, fields: LogFields = {}) =>
       new Promise<LogLine>((resolve) => {
         const look = () => {
-          const line = lines.find((candidate) => candidate.message === message);
+          const line = lines.find(
+            (candidate) =>
+              candidate.message === message &&
+              Object.entries(fields).every(([name, value]) => candidate.fields[name] === value),
+          );
           if (line === undefined) return;
           waiting.delete(look);
           resolve(line);
