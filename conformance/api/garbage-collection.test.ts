@@ -163,7 +163,7 @@ describe.skipIf(registryIsGiven)('garbage collection [distribution]', () => {
     );
   });
 
-  test('keeps sha512 images, and docker images [OCI "Digest"]', async () => {
+  test('keeps sha512 images [OCI "Digest"]', async () => {
     await collect(
       ['-m'],
       async (registry) => {
