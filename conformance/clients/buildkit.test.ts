@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { blob, type Content, descriptor, image, index, manifest, mediaTypes } from '../harness/content.ts';
-import { berthCommand } from '../harness/server.ts';
+import { registryCommand, registryIsGiven } from '../harness/under-test.ts';
 import { createCommand } from './command.ts';
 import { type Artifact, noise, noiseImage } from './raw/artifact.ts';
 import { contentsOf } from './raw/oci-layout.ts';
@@ -117,8 +117,8 @@ describe('BuildKit', () => {
       });
 
       // A collector that looks for manifests alone would take the blobs of an index for unused.
-      test.skipIf(process.env.BERTH_URL !== undefined)('keeps all its parts through a garbage collection', async () => {
-        const [command, ...args] = berthCommand();
+      test.skipIf(registryIsGiven)('keeps all its parts through a garbage collection', async () => {
+        const [command, ...args] = registryCommand();
         const { configFile } = registry.server ?? {};
         if (configFile === undefined) throw new Error('no server of this run');
         await createCommand(command, args)('garbage-collect', configFile);

@@ -1,5 +1,5 @@
-import { startRegistry } from '../api/registry.ts';
 import type { Server } from '../harness/server.ts';
+import { givenUrl, startRegistry } from '../harness/under-test.ts';
 
 /** The registry that the clients talk to. */
 export interface RegistryUnderTest {
@@ -13,10 +13,8 @@ export interface RegistryUnderTest {
 
 /** A fresh registry with deletion on; or the one (plain HTTP) that `BERTH_URL` names. */
 export async function startRegistryUnderTest(): Promise<RegistryUnderTest> {
-  const given = process.env.BERTH_URL;
-  if (given !== undefined) {
-    const { origin, host } = new URL(given);
-    return { url: origin, host, server: undefined, stop: async () => {} };
+  if (givenUrl !== undefined) {
+    return { url: givenUrl, host: new URL(givenUrl).host, server: undefined, stop: async () => {} };
   }
   const server = await startRegistry();
   return { url: server.url, host: server.host, server, stop: server.stop };

@@ -1,10 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { startRegistry } from '../api/registry.ts';
 import { createRegistryClient, type RegistryClient } from '../clients/raw/registry-client.ts';
 import { requireTool } from '../harness/require-tool.ts';
 import { run } from '../harness/run.ts';
 import { type Server, startDistribution } from '../harness/server.ts';
+import { startRegistry } from '../harness/under-test.ts';
 
 export type Program = 'berth' | 'distribution';
 

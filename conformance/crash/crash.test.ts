@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startRegistry } from '../api/registry.ts';
 import { createRegistryClient, type RegistryClient } from '../clients/raw/registry-client.ts';
 import type { Server } from '../harness/server.ts';
 import { type TemporaryFolder, temporaryFolder } from '../harness/temporary-folder.ts';
+import { startRegistry } from '../harness/under-test.ts';
 import { Ledger } from './ledger.ts';
 import { createRandom } from './random.ts';
 import { verify } from './verify.ts';
@@ -33,12 +33,19 @@ async function start(onReply: () => void = () => {}): Promise<{ server: Server; 
 /** Verifies the volume through a server that has just started. */
 async function verifyAnew(): Promise<void> {
   const { server, client } = await start();
-  try {
-    await verify(client, ledger);
-  } finally {
-    client.close();
-    await server.stop();
-  }
+  const fault = await verify(client, ledger).catch((error: unknown) => error);
+  client.close();
+  await server.stop();
+  if (fault === undefined) return;
+  // The rest of the log is one line for each request.
+  console.error(
+    server
+      .logs()
+      .split('\n')
+      .filter((line) => !line.includes('"access"'))
+      .join('\n'),
+  );
+  throw fault;
 }
 
 describe(`kill -9 during ${pushes} pushes at the same time (CRASH_SEED=${seed})`, () => {
