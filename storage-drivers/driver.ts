@@ -79,7 +79,7 @@ export interface StorageDriver {
    *
    * @throws PathNotFoundError when there is neither
    */
-  delete(path: string): Promise<void>;
+  delete(path: string, options?: DeleteOptions): Promise<void>;
 
   /**
    * Optional: a URL at which the client may fetch the object itself, or undefined when there is none for this request.
@@ -100,6 +100,11 @@ export interface ReadOptions {
 
 export interface PutOptions {
   /** false: the object may be lost in a power cut (but is never seen half written). Default true. */
+  durable?: boolean;
+}
+
+export interface DeleteOptions {
+  /** false: after a power cut it may all be there again, or some of it. Default true. */
   durable?: boolean;
 }
 

@@ -61,5 +61,5 @@ function unknownDriver(name: string): OptionFinding {
     ? 'is a storage driver of distribution that berth does not have'
     : 'is not a storage driver';
   const known = Object.keys(storageDrivers).join(', ');
-  return { key: name, value: undefined, message: `storage: ${name} ${reason}; there are ${known}` };
+  return { key: '', value: undefined, message: `${reason}; there are ${known}` };
 }

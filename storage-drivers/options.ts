@@ -3,7 +3,7 @@ export interface OptionFinding {
   readonly key: string;
   /** As it was given. Never a secret: a driver that reads secrets leaves it undefined. */
   readonly value: unknown;
-  /** One sentence that names the driver and the key, and says what is allowed. */
+  /** Goes on after the key and its value: what is allowed, e.g. `must be a whole number`. Never holds the value. */
   readonly message: string;
 }
 
@@ -18,7 +18,7 @@ export class DriverOptionsError extends Error {
   readonly faults: readonly OptionFinding[];
 
   constructor(driver: string, faults: readonly OptionFinding[]) {
-    super(faults.map((fault) => fault.message).join('; '));
+    super(faults.map(({ key, message }) => `storage.${driver}${key && `.${key}`} ${message}`).join('; '));
     this.driver = driver;
     this.faults = faults;
   }
@@ -29,21 +29,20 @@ export class DriverOptionsError extends Error {
  * YAML and from the environment, so a number may arrive as a string.
  */
 export class OptionReader {
-  readonly #driver: string;
   readonly #parameters: Readonly<Record<string, unknown>>;
   readonly #known = new Set<string>();
   readonly #faults: OptionFinding[] = [];
   readonly #warnings: OptionFinding[] = [];
 
-  constructor(driver: string, parameters: Readonly<Record<string, unknown>>) {
-    this.#driver = driver;
+  constructor(parameters: Readonly<Record<string, unknown>>) {
     this.#parameters = parameters;
   }
 
-  /** A text that is not empty. */
+  /** A text that is not empty. YAML may have read it as a number or a truth value. */
   text(key: string, fallback: string): string {
     const value = this.#take(key);
     if (value === undefined) return fallback;
+    if (typeof value === 'number' || typeof value === 'boolean') return String(value);
     if (typeof value === 'string' && value !== '') return value;
     this.fault(key, value, 'must be a text that is not empty');
     return fallback;
@@ -60,11 +59,11 @@ export class OptionReader {
   }
 
   fault(key: string, value: unknown, rule: string): void {
-    this.#faults.push({ key, value, message: `${this.#driver}: ${key} ${rule}, not ${JSON.stringify(value)}` });
+    this.#faults.push({ key, value, message: rule });
   }
 
   warn(key: string, value: unknown, rule: string): void {
-    this.#warnings.push({ key, value, message: `${this.#driver}: ${key} ${rule}` });
+    this.#warnings.push({ key, value, message: rule });
   }
 
   /** @param options what was read; only used when nothing was wrong. */

@@ -1,4 +1,4 @@
-import { PathNotFoundError, type StorageDriver } from '../../storage-drivers/driver.ts';
+import { type DeleteOptions, PathNotFoundError, type StorageDriver } from '../../storage-drivers/driver.ts';
 import { type Digest, tryParseDigest } from '../oci/digest.ts';
 
 /**
@@ -24,9 +24,9 @@ export async function writeLink(driver: StorageDriver, folder: string, digest: D
 }
 
 /** Deletes an object or a folder. @returns whether it was there */
-export async function remove(driver: StorageDriver, path: string): Promise<boolean> {
+export async function remove(driver: StorageDriver, path: string, options?: DeleteOptions): Promise<boolean> {
   try {
-    await driver.delete(path);
+    await driver.delete(path, options);
     return true;
   } catch (error) {
     if (error instanceof PathNotFoundError) return false;

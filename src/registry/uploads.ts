@@ -64,6 +64,11 @@ function createUpload({ driver, content, hashes }: UploadsOptions, name: Reposit
     return (await statOrUndefined(driver, dataPath))?.size ?? 0;
   }
 
+  /** A power cut that brings the folder of an ended session back costs nothing but its purge. */
+  async function forget(): Promise<void> {
+    await remove(driver, layout.upload(name, id), { durable: false });
+  }
+
   function outOfOrder(message: string, size: number): RegistryError {
     return new RegistryError('UPLOAD_OUT_OF_ORDER', { message, detail: { size } });
   }
@@ -110,7 +115,7 @@ function createUpload({ driver, content, hashes }: UploadsOptions, name: Reposit
 
   async function publish(digest: Digest, size: number) {
     await writeLink(driver, layout.layer(name, digest), digest);
-    await remove(driver, layout.upload(name, id));
+    await forget();
     return { mediaType: octetStream, digest, size };
   }
 
@@ -131,7 +136,7 @@ function createUpload({ driver, content, hashes }: UploadsOptions, name: Reposit
     }
     if (digestFromHash(algorithm, running.hash) !== digest) {
       await writer.cancel();
-      await remove(driver, layout.upload(name, id));
+      await forget();
       throw mismatch(digest);
     }
     await writer.commit(layout.blobData(digest));
@@ -159,7 +164,7 @@ function createUpload({ driver, content, hashes }: UploadsOptions, name: Reposit
       const head: Head = first ? await readSmall(body) : { complete: false, rest: body };
       if (head.complete) {
         if (digestOf(head.bytes, algorithmOf(digest)) !== digest) {
-          await remove(driver, layout.upload(name, id));
+          await forget();
           throw mismatch(digest);
         }
         await content.put(digest, head.bytes);
@@ -172,7 +177,7 @@ function createUpload({ driver, content, hashes }: UploadsOptions, name: Reposit
     async cancel() {
       const writer = await openWriter(undefined);
       await writer.cancel();
-      await remove(driver, layout.upload(name, id));
+      await forget();
     },
   };
 }

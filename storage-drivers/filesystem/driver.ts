@@ -2,6 +2,7 @@ import { closeSync, constants, type Stats } from 'node:fs';
 import { resolve } from 'node:path';
 import { LRUCache } from 'lru-cache';
 import {
+  type DeleteOptions,
   InvalidOffsetError,
   type ListOptions,
   PathNotFoundError,
@@ -157,9 +158,9 @@ class FilesystemDriver implements StorageDriver {
     }
   }
 
-  async delete(path: string): Promise<void> {
+  async delete(path: string, options?: DeleteOptions): Promise<void> {
     try {
-      await remove(this.#area, this.#root + path);
+      await remove(this.#area, this.#root + path, options?.durable ?? true);
     } catch (error) {
       throw isMissing(error) ? new PathNotFoundError(driverName, path, { cause: error }) : storageFault(error, path);
     }

@@ -19,7 +19,7 @@ const minimumThreads = 25;
 export function parseFilesystemOptions(
   parameters: Readonly<Record<string, unknown>>,
 ): ParsedOptions<FilesystemOptions> {
-  const reader = new OptionReader('filesystem', parameters);
+  const reader = new OptionReader(parameters);
   const rootdirectory = reader.text('rootdirectory', defaultRoot);
   if (rootdirectory.includes('\0')) reader.fault('rootdirectory', rootdirectory, 'must not hold a NUL character');
   const threads = reader.wholeNumber('maxthreads', defaultThreads);

@@ -11,11 +11,14 @@ import type { StagingArea } from './staging.ts';
  *
  * The folder above stays, even if nothing is left in it: distribution makes a folder and then a file in it, and fails
  * when somebody takes the folder away in between.
+ *
+ * @param durable whether the folder above is synced
  */
-export async function remove(area: StagingArea, file: string): Promise<void> {
+export async function remove(area: StagingArea, file: string, durable: boolean): Promise<void> {
+  const sync = async () => (durable ? syncFolder(dirname(file)) : undefined);
   try {
     await io.unlink(file);
-    await syncFolder(dirname(file));
+    await sync();
     return;
   } catch (error) {
     // Linux says EISDIR; POSIX, and so the BSDs, EPERM.
@@ -30,9 +33,9 @@ export async function remove(area: StagingArea, file: string): Promise<void> {
     if (errnoOf(error) !== 'EXDEV') throw error;
     // Another file system is mounted below the root; there is no instant to be had.
     await rm(file, { recursive: true });
-    await syncFolder(dirname(file));
+    await sync();
     return;
   }
-  await syncFolder(dirname(file));
+  await sync();
   await area.discard(removed);
 }

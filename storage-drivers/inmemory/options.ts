@@ -4,5 +4,5 @@ import { OptionReader, type ParsedOptions } from '../options.ts';
 export type InMemoryOptions = Readonly<Record<string, never>>;
 
 export function parseInMemoryOptions(parameters: Readonly<Record<string, unknown>>): ParsedOptions<InMemoryOptions> {
-  return new OptionReader('inmemory', parameters).finish({});
+  return new OptionReader(parameters).finish({});
 }

@@ -41,9 +41,9 @@ export function withCheckedPaths(driver: StorageDriver): StorageDriver {
       verify(to);
       return driver.move(from, to);
     },
-    async delete(path) {
+    async delete(path, options) {
       verify(path);
-      return driver.delete(path);
+      return driver.delete(path, options);
     },
     ...(redirectUrl && {
       async redirectUrl(path, options) {

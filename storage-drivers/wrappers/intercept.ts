@@ -50,7 +50,7 @@ export function intercept(driver: StorageDriver, around: Around): StorageDriver 
       yield* driver.list(path, options);
     },
     move: (from, to) => around({ operation: 'move', path: from, to }, () => driver.move(from, to)),
-    delete: (path) => around({ operation: 'delete', path }, () => driver.delete(path)),
+    delete: (path, options) => around({ operation: 'delete', path }, () => driver.delete(path, options)),
     ...(redirectUrl && {
       redirectUrl: (path, options) =>
         around({ operation: 'redirectUrl', path }, () => redirectUrl.call(driver, path, options)),
