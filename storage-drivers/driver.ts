@@ -33,6 +33,12 @@ export interface StorageDriver {
   put(path: string, content: Uint8Array, options?: PutOptions): Promise<void>;
 
   /**
+   * The same for several objects, which become visible one after the other in the order given. Waits for the storage
+   * once where it can, not once for each. When it rejects, the first ones may be there.
+   */
+  putAll(objects: readonly StorageObject[], options?: PutOptions): Promise<void>;
+
+  /**
    * Opens the object for streaming. The returned reader holds resources until it is read to its end or closed.
    *
    * @throws PathNotFoundError also when the path is a folder
@@ -96,6 +102,12 @@ export interface StorageDriver {
 
 export interface ReadOptions {
   signal?: AbortSignal;
+}
+
+/** An object to be stored. */
+export interface StorageObject {
+  path: string;
+  content: Uint8Array;
 }
 
 export interface PutOptions {
@@ -174,8 +186,11 @@ export interface StorageWriter {
    */
   close(): Promise<void>;
 
-  /** Publishes everything under `to` (default: the writer's own path), durably and at one instant; the own path vanishes then. */
-  commit(to?: string): Promise<void>;
+  /**
+   * Publishes everything under `to` (default: the writer's own path), durably and at one instant; the own path vanishes
+   * then. Behind it come the objects in `followed`, as in `putAll`.
+   */
+  commit(to?: string, followed?: readonly StorageObject[]): Promise<void>;
 
   /** Drops what was written, and with `append` also what earlier writers kept. */
   cancel(): Promise<void>;

@@ -64,7 +64,7 @@ describe('a driver is made by its name', () => {
   test('with all faults of its parameters in one error, and its warnings told', () => {
     const warnings: OptionFinding[] = [];
     const create = () =>
-      createDriver('filesystem', { rootdirectory: 1, maxthreads: 'x', typo: 1 }, (w) => warnings.push(w));
+      createDriver('filesystem', { rootdirectory: [], maxthreads: 'x', typo: 1 }, (w) => warnings.push(w));
     expect(create).toThrow(DriverOptionsError);
     expect(create).toThrow(/rootdirectory .*; storage.filesystem.maxthreads /);
     expect(warnings.map(({ key }) => key)).toEqual(['typo', 'typo']);
@@ -74,6 +74,6 @@ describe('a driver is made by its name', () => {
     expect(() => createDriver('azure')).toThrow(
       'storage.azure is a storage driver of distribution that berth does not have; there are filesystem, inmemory',
     );
-    expect(() => createDriver('toString')).toThrow('storage: toString is not a storage driver');
+    expect(() => createDriver('toString')).toThrow('storage.toString is not a storage driver');
   });
 });

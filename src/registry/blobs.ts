@@ -5,7 +5,7 @@ import { RegistryError } from '../oci/errors.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import type { Content } from './content.ts';
 import { layout } from './layout.ts';
-import { readLink, remove, writeLink } from './links.ts';
+import { linkTo, readLink, remove } from './links.ts';
 import type { Blobs } from './registry.ts';
 import { walkRepositories } from './repositories.ts';
 
@@ -67,7 +67,7 @@ export function createBlobs(driver: StorageDriver, content: Content, name: Repos
       const target = await findSource(digest, from, readable);
       const size = target && (await content.stat(target));
       if (target === undefined || size === undefined) return undefined;
-      await writeLink(driver, layout.layer(name, digest), target);
+      await driver.putAll([linkTo(layout.layer(name, digest), target)]);
       return { mediaType: octetStream, digest, size };
     },
 

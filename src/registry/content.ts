@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { PathNotFoundError, type StorageDriver } from '../../storage-drivers/driver.ts';
+import { PathNotFoundError, type StorageDriver, type StorageObject } from '../../storage-drivers/driver.ts';
 import type { Digest } from '../oci/digest.ts';
 import { type ManifestInfo, parseManifest } from '../oci/manifest.ts';
 import { layout } from './layout.ts';
@@ -29,7 +29,8 @@ export interface Content {
   open(digest: Digest, range?: ByteRange, signal?: AbortSignal): Promise<ContentReader | undefined>;
   /** A manifest's content, read as such. It is not validated anew; what cannot be read has no parts and no subject. */
   info(digest: Digest, content: Buffer): ManifestInfo | undefined;
-  put(digest: Digest, content: Buffer): Promise<void>;
+  /** Stores content and then, waiting for the storage only once, the links that lead to it. */
+  put(digest: Digest, content: Buffer, links: readonly StorageObject[]): Promise<void>;
   redirectUrl(digest: Digest, signal?: AbortSignal): Promise<string | undefined>;
 }
 
@@ -93,8 +94,8 @@ export function createContent(driver: StorageDriver, options: { redirect: boolea
       return info;
     },
 
-    async put(digest, bytes) {
-      await driver.put(layout.blobData(digest), bytes);
+    async put(digest, bytes, links) {
+      await driver.putAll([{ path: layout.blobData(digest), content: bytes }, ...links]);
       contents.set(digest, bytes);
     },
 

@@ -1,4 +1,9 @@
-import { type DeleteOptions, PathNotFoundError, type StorageDriver } from '../../storage-drivers/driver.ts';
+import {
+  type DeleteOptions,
+  PathNotFoundError,
+  type StorageDriver,
+  type StorageObject,
+} from '../../storage-drivers/driver.ts';
 import { type Digest, tryParseDigest } from '../oci/digest.ts';
 
 /**
@@ -19,8 +24,9 @@ export async function readLink(
   }
 }
 
-export async function writeLink(driver: StorageDriver, folder: string, digest: Digest): Promise<void> {
-  await driver.put(`${folder}/link`, Buffer.from(digest, 'latin1'));
+/** The link of a folder, to be stored. */
+export function linkTo(folder: string, digest: Digest): StorageObject {
+  return { path: `${folder}/link`, content: Buffer.from(digest, 'latin1') };
 }
 
 /** Deletes an object or a folder. @returns whether it was there */

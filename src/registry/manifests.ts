@@ -7,10 +7,10 @@ import { isDigest, type Reference } from '../oci/reference.ts';
 import type { Content } from './content.ts';
 import type { KeyedLock } from './keyed-lock.ts';
 import { layout } from './layout.ts';
-import { readLink, remove, writeLink } from './links.ts';
+import { linkTo, readLink, remove } from './links.ts';
 import type { ReferrersIndex } from './referrers.ts';
 import type { Blobs, Manifest, Manifests } from './registry.ts';
-import { pointTag, tagsOf } from './tags.ts';
+import { rememberTags, tagsOf, tagTo } from './tags.ts';
 import { checkReferences, type Validation } from './validation.ts';
 
 export interface ManifestsOptions {
@@ -64,17 +64,19 @@ export function createManifests(
       await checkReferences(info, validation, blobs, hasManifest);
 
       const allTags = new Set<Tag>(isDigest(reference) ? tags : [reference, ...tags]);
-      await content.put(digest, bytes);
-      await lock.run(name, async () => {
-        await writeLink(driver, revision(digest), digest);
-        if (info.subject !== undefined) await index.add(info.subject, digest);
-        for (const tag of allTags) await pointTag(driver, name, tag, digest);
+      await lock.shared(name, async () => {
+        await content.put(digest, bytes, [
+          linkTo(revision(digest), digest),
+          ...(info.subject === undefined ? [] : [index.entry(info.subject, digest)]),
+          ...Array.from(allTags, (tag) => tagTo(name, tag, digest)),
+        ]);
+        await rememberTags(driver, name, allTags, digest);
       });
       return { descriptor: { mediaType: info.mediaType, digest, size: bytes.length }, subject: info.subject };
     },
 
     async delete(digest) {
-      await lock.run(name, async () => {
+      await lock.exclusive(name, async () => {
         const target = await readLink(driver, revision(digest));
         if (target === undefined) throw unknown(digest);
         for await (const tag of tagsOf(driver, name, {})) {

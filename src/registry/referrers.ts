@@ -1,11 +1,16 @@
 import { LRUCache } from 'lru-cache';
-import { PathNotFoundError, type StorageDriver, StorageError } from '../../storage-drivers/driver.ts';
+import {
+  PathNotFoundError,
+  type StorageDriver,
+  StorageError,
+  type StorageObject,
+} from '../../storage-drivers/driver.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { algorithmOf, type Digest, encodedOf, tryParseDigest } from '../oci/digest.ts';
 import { type RepositoryName, tryParseTag } from '../oci/name.ts';
 import type { Content } from './content.ts';
 import { layout } from './layout.ts';
-import { readLink, remove, statOrUndefined, writeLink } from './links.ts';
+import { linkTo, readLink, remove, statOrUndefined } from './links.ts';
 import type { PageOptions, Referrers } from './registry.ts';
 
 const algorithms = ['sha256', 'sha512'] as const;
@@ -18,7 +23,8 @@ const clockTolerance = 60_000;
 
 /** The part of the index that pushing and deleting manifests keep up. */
 export interface ReferrersIndex {
-  add(subject: Digest, digest: Digest): Promise<void>;
+  /** What is to be stored when `digest` refers to `subject`. */
+  entry(subject: Digest, digest: Digest): StorageObject;
   remove(subject: Digest, digest: Digest): Promise<void>;
 }
 
@@ -46,15 +52,9 @@ export interface ReferrersOptions {
   readOnly: boolean;
 }
 
-export function createReferrersIndex(
-  { driver, memory }: Pick<ReferrersOptions, 'driver' | 'memory'>,
-  name: RepositoryName,
-): ReferrersIndex {
+export function createReferrersIndex(driver: StorageDriver, name: RepositoryName): ReferrersIndex {
   return {
-    async add(subject, digest) {
-      await writeLink(driver, layout.referrer(name, subject, digest), digest);
-      memory.covered.set(`${name}@${digest}`, true);
-    },
+    entry: (subject, digest) => linkTo(layout.referrer(name, subject, digest), digest),
     async remove(subject, digest) {
       await remove(driver, layout.referrer(name, subject, digest));
     },
@@ -140,7 +140,7 @@ export function createReferrers(options: ReferrersOptions, name: RepositoryName,
         if ((link?.modified?.getTime() ?? Number.POSITIVE_INFINITY) >= until - clockTolerance) {
           read++;
           const found = (await contentOf(digest))?.info?.subject;
-          if (found !== undefined && !(await save(() => index.add(found, digest)))) {
+          if (found !== undefined && !(await save(() => driver.putAll([index.entry(found, digest)])))) {
             if (found === subject) unsaved.push(digest);
             continue;
           }

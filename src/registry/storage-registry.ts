@@ -32,7 +32,7 @@ export function createStorageRegistry(options: StorageRegistryOptions): Registry
 
   function repository(name: RepositoryName): Repository {
     const blobs = createBlobs(driver, content, name);
-    const index = createReferrersIndex({ driver, memory }, name);
+    const index = createReferrersIndex(driver, name);
     return {
       name,
       blobs,

@@ -1,10 +1,10 @@
-import type { StorageDriver } from '../../storage-drivers/driver.ts';
+import type { StorageDriver, StorageObject } from '../../storage-drivers/driver.ts';
 import type { Digest } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { type RepositoryName, type Tag, tryParseTag } from '../oci/name.ts';
 import type { KeyedLock } from './keyed-lock.ts';
 import { layout } from './layout.ts';
-import { exists, remove, writeLink } from './links.ts';
+import { exists, linkTo, remove } from './links.ts';
 import type { PageOptions, Tags } from './registry.ts';
 
 export function createTags(driver: StorageDriver, lock: KeyedLock, name: RepositoryName): Tags {
@@ -21,7 +21,7 @@ export function createTags(driver: StorageDriver, lock: KeyedLock, name: Reposit
     },
 
     async delete(tag) {
-      const found = await lock.run(name, () => remove(driver, layout.tag(name, tag)));
+      const found = await lock.exclusive(name, () => remove(driver, layout.tag(name, tag)));
       if (!found) throw new RegistryError('MANIFEST_UNKNOWN', { detail: { name, reference: tag } });
     },
   };
@@ -34,11 +34,18 @@ export async function* tagsOf(driver: StorageDriver, name: RepositoryName, optio
   }
 }
 
-/**
- * Points a tag at a manifest that the repository has. The link that decides comes first, so that a tag folder never
- * stands without it; the history behind it promises nothing.
- */
-export async function pointTag(driver: StorageDriver, name: RepositoryName, tag: Tag, digest: Digest): Promise<void> {
-  await writeLink(driver, layout.tagCurrent(name, tag), digest);
-  await driver.put(`${layout.tagIndex(name, tag, digest)}/link`, Buffer.from(digest), { durable: false });
+/** The link that points a tag at a manifest. It comes before its history, so that no tag stands without it. */
+export function tagTo(name: RepositoryName, tag: Tag, digest: Digest): StorageObject {
+  return linkTo(layout.tagCurrent(name, tag), digest);
+}
+
+/** Every manifest that a tag has pointed to stays linked; distribution's garbage collection reads it. Promises nothing. */
+export async function rememberTags(
+  driver: StorageDriver,
+  name: RepositoryName,
+  tags: Iterable<Tag>,
+  digest: Digest,
+): Promise<void> {
+  const links = Array.from(tags, (tag) => linkTo(layout.tagIndex(name, tag, digest), digest));
+  await driver.putAll(links, { durable: false });
 }

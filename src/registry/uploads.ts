@@ -12,7 +12,7 @@ import { RegistryError } from '../oci/errors.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import type { Content } from './content.ts';
 import { layout } from './layout.ts';
-import { exists, remove, statOrUndefined, writeLink } from './links.ts';
+import { exists, linkTo, remove, statOrUndefined } from './links.ts';
 import type { Body, Upload, Uploads } from './registry.ts';
 import { newHash, type RunningHash, type UploadHashes, update } from './upload-hashes.ts';
 
@@ -113,11 +113,7 @@ function createUpload({ driver, content, hashes }: UploadsOptions, name: Reposit
     });
   }
 
-  async function publish(digest: Digest, size: number) {
-    await writeLink(driver, layout.layer(name, digest), digest);
-    await forget();
-    return { mediaType: octetStream, digest, size };
-  }
+  const linksTo = (digest: Digest) => [linkTo(layout.layer(name, digest), digest)];
 
   async function commitWriter(writer: StorageWriter, digest: Digest, body: Body): Promise<number> {
     const algorithm = algorithmOf(digest);
@@ -139,7 +135,7 @@ function createUpload({ driver, content, hashes }: UploadsOptions, name: Reposit
       await forget();
       throw mismatch(digest);
     }
-    await writer.commit(layout.blobData(digest));
+    await writer.commit(layout.blobData(digest), linksTo(digest));
     return running.size;
   }
 
@@ -167,11 +163,14 @@ function createUpload({ driver, content, hashes }: UploadsOptions, name: Reposit
           await forget();
           throw mismatch(digest);
         }
-        await content.put(digest, head.bytes);
-        return publish(digest, head.bytes.length);
+        await content.put(digest, head.bytes, linksTo(digest));
+        await forget();
+        return { mediaType: octetStream, digest, size: head.bytes.length };
       }
       const writer = await openWriter(start);
-      return publish(digest, await commitWriter(writer, digest, head.rest));
+      const total = await commitWriter(writer, digest, head.rest);
+      await forget();
+      return { mediaType: octetStream, digest, size: total };
     },
 
     async cancel() {

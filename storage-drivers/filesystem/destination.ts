@@ -3,9 +3,9 @@ import { dirname } from 'node:path';
 import { PathNotFoundError, StorageError } from '../driver.ts';
 import { statNow } from './content-cache.ts';
 import { driverName, errnoOf, isMissing } from './errors.ts';
-import { makeFolders, maxAttempts, syncFolders } from './folders.ts';
+import { makeFolders, maxAttempts, syncFolder } from './folders.ts';
 import * as io from './io.ts';
-import { publish, relocate } from './publish.ts';
+import { publish, relocate, type StagedFile } from './publish.ts';
 import type { StagingArea } from './staging.ts';
 
 /** Where the bytes of a writer go. The writer closes `fd`, after the one of the other calls that it makes. */
@@ -18,8 +18,8 @@ export interface Destination {
   verify(size: number): Promise<void>;
   /** Makes the bytes durable under the writer's own path. */
   keep(): Promise<void>;
-  /** Makes the bytes durable and visible under another path. */
-  commit(target: string): Promise<void>;
+  /** Makes the bytes durable and visible under another path, and then what follows them. */
+  commit(target: string, followed: readonly StagedFile[]): Promise<void>;
   /** Removes the bytes, also those that were there before. */
   drop(): Promise<void>;
   /** Called when `keep` or `commit` cannot be: removes what nobody could ever find again. */
@@ -27,12 +27,9 @@ export interface Destination {
 }
 
 /** The object's own file, as distribution has it for uploads: what is kept there is what any later writer goes on with. */
-export async function openAppended(file: string, path: string): Promise<Destination> {
-  const { fd, folders } = await openForAppend(file);
+export async function openAppended(area: StagingArea, file: string, path: string): Promise<Destination> {
+  const fd = await openForAppend(file);
   const { size: kept, ino } = fstatSync(fd);
-  const keep = async () => {
-    await Promise.all([io.fdatasync(fd), syncFolders([...folders, dirname(file)])]);
-  };
   return {
     fd,
     kept,
@@ -44,11 +41,12 @@ export async function openAppended(file: string, path: string): Promise<Destinat
       const message = `has ${found.size} bytes instead of ${size}: another program has written to it`;
       throw new StorageError('STORAGE_FAULT', driverName, path, message);
     },
-    keep,
-    async commit(target) {
-      if (target === file) return keep();
-      await io.fdatasync(fd);
-      await relocate(file, target);
+    async keep() {
+      await Promise.all([io.fdatasync(fd), syncFolder(dirname(file))]);
+    },
+    async commit(target, followed) {
+      const place = async () => (target === file ? dirname(file) : relocate(file, target));
+      await publish(area, followed, true, { settle: () => io.fdatasync(fd), place });
     },
     async drop() {
       await io.unlink(file).catch((error: unknown) => {
@@ -59,16 +57,15 @@ export async function openAppended(file: string, path: string): Promise<Destinat
   };
 }
 
-async function openForAppend(file: string): Promise<{ fd: number; folders: string[] }> {
+async function openForAppend(file: string): Promise<number> {
   const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT;
-  const folders: string[] = [];
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return { fd: await io.open(file, flags), folders };
+      return await io.open(file, flags);
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT' || attempt === maxAttempts) throw error;
     }
-    folders.push(...(await makeFolders(dirname(file))));
+    await makeFolders(dirname(file));
   }
 }
 
@@ -77,13 +74,14 @@ export async function openStaged(area: StagingArea, file: string): Promise<Desti
   const { path: staged, fd } = await area.create(
     constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL,
   );
-  const commit = (target: string) => publish(area, staged, target, () => io.fdatasync(fd), true);
+  const commit = (target: string, followed: readonly StagedFile[]) =>
+    publish(area, [{ path: staged, target, settle: () => io.fdatasync(fd) }, ...followed], true);
   const discard = () => area.discard(staged);
   return {
     fd,
     kept: 0,
     verify: async () => undefined,
-    keep: () => commit(file),
+    keep: () => commit(file, []),
     commit,
     drop: discard,
     abandon: discard,

@@ -11,6 +11,7 @@ import {
   type ReadOptions,
   type StorageDriver,
   type StorageEntry,
+  type StorageObject,
   type StorageReader,
   type StorageStat,
   type StorageWriter,
@@ -19,11 +20,12 @@ import { checkRoot } from './check.ts';
 import { ContentCache, maxCachedSize, statNow } from './content-cache.ts';
 import { openAppended, openStaged } from './destination.ts';
 import { driverName, isMissing, storageFault } from './errors.ts';
+import { syncFolder } from './folders.ts';
 import * as io from './io.ts';
 import { Listings } from './listing.ts';
 import { openObject, readContent } from './object.ts';
 import type { FilesystemOptions } from './options.ts';
-import { publish, relocate, syncFile } from './publish.ts';
+import { publish, relocate, type StagedFile, syncFile } from './publish.ts';
 import { contentReader, FileReader } from './reader.ts';
 import { remove } from './removal.ts';
 import { StagingArea } from './staging.ts';
@@ -72,20 +74,16 @@ class FilesystemDriver implements StorageDriver {
     }
   }
 
-  async put(path: string, content: Uint8Array, options?: PutOptions): Promise<void> {
+  put(path: string, content: Uint8Array, options?: PutOptions): Promise<void> {
+    return this.putAll([{ path, content }], options);
+  }
+
+  async putAll(objects: readonly StorageObject[], options?: PutOptions): Promise<void> {
     const durable = options?.durable ?? true;
-    // A write that returns when its bytes are on the disk saves a call of its own for the sync.
-    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | (durable ? constants.O_DSYNC : 0);
     try {
-      const staged = await this.#area.create(flags);
-      try {
-        const settle = () => io.writeAll(staged.fd, [content]);
-        await publish(this.#area, staged.path, this.#root + path, settle, durable);
-      } finally {
-        closeSync(staged.fd);
-      }
+      await this.#withStaged(objects, durable, (files) => publish(this.#area, files, durable));
     } catch (error) {
-      throw storageFault(error, path);
+      throw storageFault(error, objects[0]?.path ?? '/');
     }
   }
 
@@ -118,9 +116,18 @@ class FilesystemDriver implements StorageDriver {
     try {
       const lock = await this.#locks.acquire(path);
       try {
-        const destination = await (options?.append ? openAppended(file, path) : openStaged(this.#area, file));
+        const destination = await (options?.append
+          ? openAppended(this.#area, file, path)
+          : openStaged(this.#area, file));
         const relock = () => this.#locks.acquire(path);
-        return new FilesystemWriter({ path, destination, lock, relock, fileOf: (other) => this.#root + other });
+        return new FilesystemWriter({
+          path,
+          destination,
+          lock,
+          relock,
+          fileOf: (other) => this.#root + other,
+          withStaged: (objects, run) => this.#withStaged(objects, true, run),
+        });
       } catch (error) {
         await lock.release();
         throw error;
@@ -152,7 +159,7 @@ class FilesystemDriver implements StorageDriver {
       const stats = await this.#stat(file);
       if (!stats?.isFile()) throw new PathNotFoundError(driverName, from);
       await syncFile(file);
-      await relocate(file, this.#root + to);
+      await syncFolder(await relocate(file, this.#root + to));
     } catch (error) {
       throw storageFault(error, from);
     }
@@ -177,6 +184,31 @@ class FilesystemDriver implements StorageDriver {
 
   async close(): Promise<void> {
     await Promise.all([this.#area.close(), this.#locks.close()]);
+  }
+
+  /** Runs `run` with a file in the staging area for each object, to be filled when it is settled. */
+  async #withStaged(
+    objects: readonly StorageObject[],
+    durable: boolean,
+    run: (files: readonly StagedFile[]) => Promise<void>,
+  ): Promise<void> {
+    // A write that returns when its bytes are on the disk saves a call of its own for the sync.
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | (durable ? constants.O_DSYNC : 0);
+    const fds: number[] = [];
+    const files: StagedFile[] = [];
+    try {
+      for (const { path, content } of objects) {
+        const { path: staged, fd } = await this.#area.create(flags);
+        fds.push(fd);
+        files.push({ path: staged, target: this.#root + path, settle: () => io.writeAll(fd, [content]) });
+      }
+      await run(files);
+    } catch (error) {
+      await Promise.all(files.map((file) => this.#area.discard(file.path)));
+      throw error;
+    } finally {
+      for (const fd of fds) closeSync(fd);
+    }
   }
 
   /** Synchronous where that is cheap (see ContentCache): for what was asked for lately. */

@@ -38,16 +38,6 @@ export async function syncFolders(folders: Iterable<string>): Promise<void> {
   await Promise.all(Array.from(new Set(folders), syncFolder));
 }
 
-/** The folders from `from` down to `to`, which is `from` itself or below it. */
-export function chain(from: string, to: string): string[] {
-  const folders = [to];
-  for (let folder = to; folder !== from; ) {
-    folder = dirname(folder);
-    folders.push(folder);
-  }
-  return folders;
-}
-
 /** The topmost folder on the way to `folder` that does not exist, or undefined when `folder` exists. */
 export async function firstMissing(folder: string): Promise<string | undefined> {
   let missing: string | undefined;
@@ -63,14 +53,7 @@ export async function firstMissing(folder: string): Promise<string | undefined> 
   }
 }
 
-/**
- * Makes a folder and those above it.
- *
- * @returns the folders that got a new entry by it and must be synced for that to last
- */
-export async function makeFolders(folder: string): Promise<string[]> {
-  const missing = await firstMissing(folder);
-  if (missing === undefined) return [];
+/** Makes a folder and those above it. */
+export async function makeFolders(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
-  return chain(dirname(missing), dirname(folder));
 }

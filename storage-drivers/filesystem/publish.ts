@@ -3,86 +3,96 @@ import { closeSync, constants } from 'node:fs';
 import { copyFile, mkdir } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { errnoOf } from './errors.ts';
-import { chain, firstMissing, makeFolders, maxAttempts, syncFolder, syncFolders } from './folders.ts';
+import { firstMissing, makeFolders, maxAttempts, syncFolder, syncFolders } from './folders.ts';
 import * as io from './io.ts';
 import type { StagingArea } from './staging.ts';
 
-/** The folder that was missing is there now, or the one that was there is gone. */
-const foldersMoved = new Set(['EEXIST', 'ENOTEMPTY', 'ENOENT']);
+/** A file in the staging area that is to get its name. */
+export interface StagedFile {
+  readonly path: string;
+  readonly target: string;
+  /** Completes the file, durably if that is wanted; called once. */
+  settle(): Promise<void>;
+}
+
+/** What is made durable together with staged files and gets its name before them. */
+export interface Leader {
+  settle(): Promise<void>;
+  /** @returns the folder that must be synced for the name to last */
+  place(): Promise<string>;
+}
 
 /**
- * Gives a staged file its final name, replacing what has it. The object and the folders that it lacks become visible at
- * one instant, so that nobody ever sees `tags/x` without its link:
+ * Gives staged files their final names, one after the other, replacing what has them. An object and the folders that it
+ * lacks become visible at one instant, so that nobody ever sees `tags/x` without its link:
  *
  * 1. build the missing folders in the staging area, with the file in them,
- * 2. sync the file and those folders, all at once (a journal commits them together),
- * 3. rename the topmost of them (or the file alone, when no folder is missing) to its place,
- * 4. sync the folder that got the new entry.
+ * 2. sync all files and their folders at once (a journal commits them together),
+ * 3. rename the topmost folder (or the file alone, when none is missing) to its place, one object after the other,
+ * 4. sync the folders that got new entries, at once.
  *
- * When it fails, nothing stays in the staging area.
+ * Each of the two waves costs one wait for the disk, however many objects there are. The names are ordered also after a
+ * power cut in between: journals keep the order of renames.
  *
- * @param settle completes the file, durably if that is wanted; called once
+ * Nothing stays in the staging area when it fails.
+ *
  * @param durable whether folders are synced
  */
 export async function publish(
   area: StagingArea,
-  staged: string,
-  target: string,
-  settle: () => Promise<void>,
+  files: readonly StagedFile[],
   durable: boolean,
+  leader?: Leader,
 ): Promise<void> {
-  const sync = durable ? syncFolder : async () => undefined;
-  let settled: Promise<void> | undefined;
-  let file = staged;
-  let leftover = staged;
+  const placements: Placement[] = [];
   try {
-    for (let attempt = 1; ; attempt += 1) {
-      const placement = await prepare(area, file, target);
-      leftover = placement.from;
-      settled ??= settle();
-      await Promise.all([settled, ...placement.folders.map(sync)]);
-      try {
-        await io.rename(placement.from, placement.to);
-      } catch (error) {
-        const code = errnoOf(error) ?? '';
-        if (code === 'EXDEV') {
-          await copyAcross(placement.file, target, durable);
-          await area.discard(leftover);
-          return;
-        }
-        if (attempt === maxAttempts || !foldersMoved.has(code)) throw error;
-        if (placement.file === placement.from) continue;
-        file = area.newPath();
-        await io.rename(placement.file, file);
-        await area.discard(placement.from);
-        leftover = file;
-        continue;
-      }
-      await sync(dirname(placement.to));
-      return;
-    }
+    await allSettled([
+      leader?.settle(),
+      ...files.map(async (file) => placements.push(await stage(area, file, durable))),
+    ]);
+    placements.sort((one, other) => files.indexOf(one.staged) - files.indexOf(other.staged));
+    const changed = new Set<string>();
+    if (leader !== undefined) changed.add(await leader.place());
+    for (const placement of placements) changed.add(await place(area, placement, durable));
+    if (durable) await syncFolders(changed);
   } catch (error) {
-    // The caller closes the descriptor next: nothing may still be writing to it.
-    await settled?.catch(() => undefined);
-    await area.discard(leftover);
+    await Promise.all(files.map((file) => area.discard(file.path)));
+    await Promise.all(placements.map((placement) => area.discard(placement.top)));
     throw error;
   }
 }
 
+/** Waits for all, then throws the first fault: who called closes descriptors next, and nothing may still use them. */
+async function allSettled(work: readonly (Promise<unknown> | undefined)[]): Promise<void> {
+  for (const result of await Promise.allSettled(work)) if (result.status === 'rejected') throw result.reason;
+}
+
 interface Placement {
+  readonly staged: StagedFile;
   /** The rename that makes the object visible. */
   from: string;
   to: string;
   /** Where the file is until then: `from`, or below it. */
   file: string;
-  /** The new folders, which must be synced before. */
-  folders: string[];
+  /** What was built in the staging area. */
+  top: string;
 }
 
-async function prepare(area: StagingArea, file: string, target: string): Promise<Placement> {
+async function stage(area: StagingArea, staged: StagedFile, durable: boolean): Promise<Placement> {
+  const placement = await prepare(area, staged, staged.path);
+  const folders = durable && placement.file !== placement.top ? [dirname(placement.file)] : [];
+  await allSettled([staged.settle(), syncFolders(folders)]).catch(async (error: unknown) => {
+    await area.discard(placement.top);
+    throw error;
+  });
+  return placement;
+}
+
+async function prepare(area: StagingArea, staged: StagedFile, file: string): Promise<Placement> {
+  const { target } = staged;
   const parent = dirname(target);
   const missing = await firstMissing(parent);
-  if (missing === undefined) return { from: file, to: target, file, folders: [] };
+  if (missing === undefined) return { staged, from: file, to: target, file, top: file };
   const top = area.newPath();
   const bottom = top + parent.slice(missing.length);
   const inside = `${bottom}/${basename(target)}`;
@@ -93,39 +103,73 @@ async function prepare(area: StagingArea, file: string, target: string): Promise
     await area.discard(top);
     throw error;
   }
-  return { from: top, to: missing, file: inside, folders: chain(top, bottom) };
+  return { staged, from: top, to: missing, file: inside, top };
+}
+
+/** @returns the folder that got a new entry */
+async function place(area: StagingArea, placement: Placement, durable: boolean): Promise<string> {
+  for (let attempt = 1; ; attempt += 1) {
+    const { staged, from, to, file, top } = placement;
+    try {
+      await io.rename(from, to);
+      if (top !== from) await area.discard(top);
+      return dirname(to);
+    } catch (error) {
+      const code = errnoOf(error) ?? '';
+      if (code === 'EXDEV') {
+        await copyAcross(file, staged.target, durable);
+        await area.discard(top);
+        return dirname(staged.target);
+      }
+      if (attempt === maxAttempts) throw error;
+      if ((code === 'EEXIST' || code === 'ENOTEMPTY') && from !== file) {
+        // Somebody made the folder meanwhile: what is below it still has to go there.
+        const next = file.slice(from.length).split('/', 2).join('/');
+        placement.from += next;
+        placement.to += next;
+        continue;
+      }
+      if (code !== 'ENOENT') throw error;
+      // A folder above went away: build anew what is missing now.
+      placement.file = area.newPath();
+      await io.rename(file, placement.file);
+      if (top !== file) await area.discard(top);
+      Object.assign(placement, await prepare(area, staged, placement.file));
+      if (durable && placement.file !== placement.top) await syncFolder(dirname(placement.file));
+    }
+  }
 }
 
 /**
  * Moves a file that is already durable, and visible under `from`, over `to`. Missing folders are made in their place
  * first, not with the file in them as {@link publish} does: a crash in between leaves an empty folder, and not the bytes
  * that were to be kept in the staging area.
+ *
+ * @returns the folder that must be synced for the new name to last; the old name goes in the same step of the journal
  */
-export async function relocate(from: string, to: string): Promise<void> {
-  const changed = new Set([dirname(to), dirname(from)]);
+export async function relocate(from: string, to: string): Promise<string> {
   for (let attempt = 1; ; attempt += 1) {
-    for (const folder of await makeFolders(dirname(to))) changed.add(folder);
+    await makeFolders(dirname(to));
     try {
       await io.rename(from, to);
-      break;
+      return dirname(to);
     } catch (error) {
       const code = errnoOf(error);
       if (code === 'EXDEV') {
         await copyAcross(from, to, true);
         await io.unlink(from);
-        break;
+        return dirname(to);
       }
       if (code !== 'ENOENT' || attempt === maxAttempts) throw error;
       // Either may be missing. When it is the source, this says so; else its new folder went away, and is made again.
       await io.stat(from);
     }
   }
-  await syncFolders(changed);
 }
 
 /** The same where no rename leads, because another file system is mounted below the root. */
 async function copyAcross(from: string, to: string, durable: boolean): Promise<void> {
-  const folders = await makeFolders(dirname(to));
+  await makeFolders(dirname(to));
   const temporary = `${dirname(to)}/.${randomUUID()}.tmp`;
   try {
     await copyFile(from, temporary, constants.COPYFILE_FICLONE);
@@ -135,7 +179,7 @@ async function copyAcross(from: string, to: string, durable: boolean): Promise<v
     await io.unlink(temporary).catch(() => undefined);
     throw error;
   }
-  if (durable) await syncFolders([...folders, dirname(to)]);
+  if (durable) await syncFolder(dirname(to));
 }
 
 /** Makes the bytes of a file last, whoever wrote them. */

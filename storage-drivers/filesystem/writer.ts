@@ -1,8 +1,9 @@
-import type { StorageWriter } from '../driver.ts';
+import type { StorageObject, StorageWriter } from '../driver.ts';
 import { Appender } from './appender.ts';
 import type { Destination } from './destination.ts';
 import { storageFault } from './errors.ts';
 import * as io from './io.ts';
+import type { StagedFile } from './publish.ts';
 import type { WriterLock } from './writer-lock.ts';
 
 export interface WriterParts {
@@ -14,6 +15,8 @@ export interface WriterParts {
   relock(): Promise<WriterLock>;
   /** The file of another object. */
   fileOf(path: string): string;
+  /** Runs `run` with a staged file for each object. */
+  withStaged(objects: readonly StorageObject[], run: (files: readonly StagedFile[]) => Promise<void>): Promise<void>;
 }
 
 export class FilesystemWriter implements StorageWriter {
@@ -47,11 +50,11 @@ export class FilesystemWriter implements StorageWriter {
     );
   }
 
-  async commit(to: string = this.#parts.path): Promise<void> {
-    const { destination, fileOf } = this.#parts;
+  async commit(to: string = this.#parts.path, followed: readonly StorageObject[] = []): Promise<void> {
+    const { destination, fileOf, withStaged } = this.#parts;
     await this.#end(
       () => this.#appender.check(),
-      () => destination.commit(fileOf(to)),
+      () => withStaged(followed, (files) => destination.commit(fileOf(to), files)),
     );
   }
 

@@ -41,6 +41,10 @@ export function createInMemoryDriver(store: MemoryStore = createMemoryStore()): 
       set(path, Buffer.from(content));
     },
 
+    async putAll(objects) {
+      for (const { path, content } of objects) set(path, Buffer.from(content));
+    },
+
     async reader(path, { start = 0, end = Number.POSITIVE_INFINITY, signal } = {}) {
       signal?.throwIfAborted();
       const content = find(path);

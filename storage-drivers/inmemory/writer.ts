@@ -42,9 +42,10 @@ export function createMemoryWriter(parts: MemoryWriterParts): StorageWriter {
     async close() {
       end(() => store(path, Buffer.concat(chunks, size)));
     },
-    async commit(to = path) {
+    async commit(to = path, followed = []) {
       end(() => {
         store(to, Buffer.concat(chunks, size));
+        for (const object of followed) store(object.path, Buffer.from(object.content));
         if (append && to !== path) drop();
       });
     },

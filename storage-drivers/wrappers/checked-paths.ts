@@ -21,6 +21,10 @@ export function withCheckedPaths(driver: StorageDriver): StorageDriver {
       verify(path);
       return driver.put(path, content, options);
     },
+    async putAll(objects, options) {
+      for (const { path } of objects) verify(path);
+      return driver.putAll(objects, options);
+    },
     async reader(path, options) {
       verify(path);
       return driver.reader(path, options);
@@ -63,9 +67,10 @@ function checkedWriter(writer: StorageWriter, verify: (path: string) => void): S
     },
     write: (chunk) => writer.write(chunk),
     close: () => writer.close(),
-    async commit(to) {
+    async commit(to, followed) {
       if (to !== undefined) verify(to);
-      return writer.commit(to);
+      for (const { path } of followed ?? []) verify(path);
+      return writer.commit(to, followed);
     },
     cancel: () => writer.cancel(),
   };

@@ -36,13 +36,19 @@ export function intercept(driver: StorageDriver, around: Around): StorageDriver 
     name: driver.name,
     get: (path, options) => around({ operation: 'get', path }, () => driver.get(path, options)),
     put: (path, content, options) => around({ operation: 'put', path }, () => driver.put(path, content, options)),
+    // One by one, so that each can be told from the others.
+    putAll: async (objects, options) => {
+      for (const { path, content } of objects) {
+        await around({ operation: 'put', path }, () => driver.put(path, content, options));
+      }
+    },
     reader: async (path, options) => {
       const reader = await around({ operation: 'reader', path }, () => driver.reader(path, options));
       return interceptReader(reader, path, around);
     },
     writer: async (path, options) => {
       const writer = await around({ operation: 'writer', path }, () => driver.writer(path, options));
-      return interceptWriter(writer, path, around);
+      return interceptWriter(writer, path, around, driver);
     },
     stat: (path, options) => around({ operation: 'stat', path }, () => driver.stat(path, options)),
     async *list(path, options) {
@@ -79,14 +85,19 @@ function interceptReader(reader: StorageReader, path: string, around: Around): S
   };
 }
 
-function interceptWriter(writer: StorageWriter, path: string, around: Around): StorageWriter {
+function interceptWriter(writer: StorageWriter, path: string, around: Around, driver: StorageDriver): StorageWriter {
   return {
     get size() {
       return writer.size;
     },
     write: (chunk) => around({ operation: 'write', path }, () => writer.write(chunk)),
     close: () => around({ operation: 'close', path }, () => writer.close()),
-    commit: (to) => around({ operation: 'commit', path, to: to ?? path }, () => writer.commit(to)),
+    commit: async (to, followed = []) => {
+      await around({ operation: 'commit', path, to: to ?? path }, () => writer.commit(to));
+      for (const object of followed) {
+        await around({ operation: 'put', path: object.path }, () => driver.put(object.path, object.content));
+      }
+    },
     cancel: () => around({ operation: 'cancel', path }, () => writer.cancel()),
   };
 }

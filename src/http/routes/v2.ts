@@ -1,5 +1,5 @@
 import type { Access, AccessController, Action } from '../../auth/access.ts';
-import { RegistryError } from '../../oci/errors.ts';
+import { isRegistryError, RegistryError } from '../../oci/errors.ts';
 import { parseRepositoryName } from '../../oci/name.ts';
 import { json, type Reply } from '../reply.ts';
 import type { ApiRequest } from '../request.ts';
@@ -49,6 +49,16 @@ export interface V2Options extends Services {
   readonly access: AccessController;
 }
 
+/** RFC 9110, 15.5.6: whoever is refused a method is told which ones there are. */
+function refused(methods: object, method: string, error?: RegistryError): RegistryError {
+  const allow = Object.keys(methods).filter((candidate) => candidate !== method);
+  return new RegistryError('UNSUPPORTED', {
+    message: error?.message ?? `${method.slice(0, 20)} is not possible here`,
+    headers: { Allow: allow.join(', ') },
+    cause: error,
+  });
+}
+
 /** Everything below `/v2`: tells what is asked for, asks whether it is allowed, and only then looks. */
 export function createV2({ access, ...services }: V2Options): (request: ApiRequest) => Promise<Reply> {
   return async (request) => {
@@ -56,14 +66,13 @@ export function createV2({ access, ...services }: V2Options): (request: ApiReque
     if (target === undefined) throw new RegistryError('NOT_FOUND');
     const methods: Partial<Record<string, (call: never) => Promise<Reply>>> = routes[target.kind];
     const handler = Object.hasOwn(methods, request.method) ? methods[request.method] : undefined;
-    if (handler === undefined) {
-      throw new RegistryError('UNSUPPORTED', {
-        message: `${request.method.slice(0, 20)} is not possible here`,
-        headers: { Allow: Object.keys(methods).join(', ') },
-      });
-    }
+    if (handler === undefined) throw refused(methods, request.method);
     const caller = await access.authorize(request, accessOf(target, request.method));
     request.user = caller.subject;
-    return handler({ ...services, request, target, caller } as never);
+    try {
+      return await handler({ ...services, request, target, caller } as never);
+    } catch (error) {
+      throw isRegistryError(error, 'UNSUPPORTED') ? refused(methods, request.method, error) : error;
+    }
   };
 }

@@ -21,6 +21,34 @@ export const objectCases: readonly DriverCase[] = [
     },
   },
   {
+    name: 'several objects are put in their order, with or without folders in common',
+    async run({ driver, another }) {
+      const objects = [
+        '/b/data',
+        '/r/_manifests/revisions/1/link',
+        '/r/_manifests/tags/x/current/link',
+        '/b/data2',
+      ].map((path) => ({ path, content: Buffer.from(path) }));
+      await driver.putAll(objects);
+      await driver.putAll(objects.map(({ path }) => ({ path, content: Buffer.from(`${path} again`) })));
+      const other = await another();
+      for (const { path } of objects) expect((await other.get(path)).toString()).toBe(`${path} again`);
+      await driver.putAll([]);
+    },
+  },
+  {
+    name: 'the same objects put by many at once are all there',
+    async run({ driver, another }) {
+      const objects = Array.from({ length: 8 }, (_, index) => ({
+        path: `/x/y/${index % 3}/${index}/link`,
+        content: Buffer.from(String(index)),
+      }));
+      const drivers = [driver, await another()];
+      await Promise.all(Array.from({ length: 10 }, (_, index) => drivers[index % 2]?.putAll(objects)));
+      for (const { path, content } of objects) expect(await driver.get(path)).toEqual(content);
+    },
+  },
+  {
     name: 'an empty object is an object',
     async run({ driver }) {
       await driver.put('/empty', Buffer.alloc(0));
