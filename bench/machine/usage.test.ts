@@ -20,8 +20,8 @@ describe('process usage', () => {
     expect(parsePeakMemory('Name:\tx\nState:\tZ (zombie)\n')).toBe(0);
   });
 
-  it('counts as busy what is neither idle nor waiting for a disk', () => {
-    expect(parseBusySeconds('cpu  100 200 300 9999 8888 10 20 30 5 5\ncpu0 1 2\n')).toBe(6.6);
+  it('counts as busy what processes took and what the host withheld', () => {
+    expect(parseBusySeconds('cpu  100 200 300 9999 8888 10 20 30 5 5\ncpu0 1 2\n')).toBe(6.3);
   });
 
   it('finds children of children', () => {

@@ -31,15 +31,18 @@ export function parsePeakMemory(text: string): number {
   return Number(/^VmHWM:\s+(\d+) kB$/m.exec(text)?.[1] ?? 0) * 1024;
 }
 
-/** CPU time of the whole machine that was not idle, in seconds, from the text of `/proc/stat`. */
+/**
+ * CPU time of the whole machine that processes took, or that the host withheld, in seconds, from the text of `/proc/stat`.
+ * Interrupts are left out: the network's belong to whoever sends, and no process is charged for them.
+ */
 export function parseBusySeconds(text: string): number {
   // Guest time (fields 9 and 10) is contained in user and nice.
-  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = text
+  const [user = 0, nice = 0, system = 0, , , , , steal = 0] = text
     .slice(0, text.indexOf('\n'))
     .replace(/^cpu\s+/, '')
     .split(' ')
     .map(Number);
-  return (user + nice + system + irq + softirq + steal) / ticksPerSecond;
+  return (user + nice + system + steal) / ticksPerSecond;
 }
 
 /** `root` and every process below it. */
