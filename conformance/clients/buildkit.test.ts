@@ -1,7 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { blob, type Content, descriptor, image, index, manifest, mediaTypes } from '../harness/content.ts';
-import { registryCommand, registryIsGiven } from '../harness/under-test.ts';
-import { createCommand } from './command.ts';
 import { type Artifact, noise, noiseImage } from './raw/artifact.ts';
 import { contentsOf } from './raw/oci-layout.ts';
 import { createRegistryClient, type RegistryClient } from './raw/registry-client.ts';
@@ -113,15 +111,6 @@ describe('BuildKit', () => {
 
       test('is replaced by the next build', async () => {
         await client.push(repository, make('second'), 'cache');
-        await expectWhole(repository, 'cache', make('second'));
-      });
-
-      // A collector that looks for manifests alone would take the blobs of an index for unused.
-      test.skipIf(registryIsGiven)('keeps all its parts through a garbage collection', async () => {
-        const [command, ...args] = registryCommand();
-        const { configFile } = registry.server ?? {};
-        if (configFile === undefined) throw new Error('no server of this run');
-        await createCommand(command, args)('garbage-collect', configFile);
         await expectWhole(repository, 'cache', make('second'));
       });
     },

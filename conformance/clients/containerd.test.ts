@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -46,7 +47,9 @@ describe('containerd', () => {
     for (const name of ['containerd/image:v1', `containerd/image@${image.manifest.digest}`]) {
       const reference = `${registry.host}/${name}`;
       await ctr('images', 'pull', plain, ...snapshotter, reference);
-      expect(await ctr('run', '--rm', ...snapshotter, reference, 'berth-run')).toBe('run by containerd');
+      // runc keeps the containers of all daemons of a machine in one place.
+      const container = `berth-${randomUUID()}`;
+      expect(await ctr('run', '--rm', ...snapshotter, reference, container)).toBe('run by containerd');
     }
   });
 

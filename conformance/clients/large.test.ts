@@ -10,7 +10,7 @@ const MiB = 1024 * 1024;
 /** A little more than 2 GiB, so that offsets do not fit into 31 bits. */
 const layerChunks = 2049;
 /** Far below the layer, well above a server at rest. Of all processes of the server together. */
-const memoryLimit = 512 * MiB;
+const memoryLimit = 256 * MiB;
 
 let registry: RegistryUnderTest;
 let client: RegistryClient;

@@ -7,17 +7,19 @@ import { endOf, goOn } from './workload.ts';
 /** How many requests are under way at the same time. */
 const width = 16;
 
-/** Holds a registry that has come up again against the ledger; rejects at the first thing that must not be. */
-export async function verify(client: RegistryClient, ledger: Ledger): Promise<void> {
-  await verifyBlobs(client, ledger);
-  await verifyManifests(client, ledger);
-  await verifyTags(client, ledger);
-  await verifyUploads(client, ledger);
+/** Holds a registry that has come up again against the ledger. @returns everything that must not be */
+export async function verify(client: RegistryClient, ledger: Ledger): Promise<Error[]> {
+  return [
+    ...(await verifyBlobs(client, ledger)),
+    ...(await verifyManifests(client, ledger)),
+    ...(await verifyTags(client, ledger)),
+    ...(await verifyUploads(client, ledger)),
+  ];
 }
 
 /** What was acknowledged is there; what was not is there whole or not at all. */
-async function verifyBlobs(client: RegistryClient, ledger: Ledger): Promise<void> {
-  await forAll(ledger.blobs.values(), async ({ repository, value, acknowledged }) => {
+async function verifyBlobs(client: RegistryClient, ledger: Ledger): Promise<Error[]> {
+  return forAll(ledger.blobs.values(), async ({ repository, value, acknowledged }) => {
     const path = `/v2/${repository}/blobs/${value.digest}`;
     const head = await client.request('HEAD', path);
     if (!acknowledged && head.status === 404) return;
@@ -29,8 +31,8 @@ async function verifyBlobs(client: RegistryClient, ledger: Ledger): Promise<void
 }
 
 /** As for blobs; and a manifest that is there has all its blobs. */
-async function verifyManifests(client: RegistryClient, ledger: Ledger): Promise<void> {
-  await forAll(ledger.manifests.values(), async ({ repository, value, acknowledged }) => {
+async function verifyManifests(client: RegistryClient, ledger: Ledger): Promise<Error[]> {
+  return forAll(ledger.manifests.values(), async ({ repository, value, acknowledged }) => {
     const { digest } = value.manifest;
     const reply = await client.getManifest(repository, digest);
     if (!acknowledged && reply.status === 404) return;
@@ -44,9 +46,9 @@ async function verifyManifests(client: RegistryClient, ledger: Ledger): Promise<
 }
 
 /** Each tag points to what it may point to, and the lists show the tags that can be pulled and no others. */
-async function verifyTags(client: RegistryClient, ledger: Ledger): Promise<void> {
+async function verifyTags(client: RegistryClient, ledger: Ledger): Promise<Error[]> {
   const catalog = new Set(await client.catalog());
-  await forAll(ledger.repositories, async (repository) => {
+  return forAll(ledger.repositories, async (repository) => {
     const present: string[] = [];
     for (const tag of ledger.tagsOf(repository)) {
       const reply = await client.getManifest(repository, tag);
@@ -67,9 +69,9 @@ async function verifyTags(client: RegistryClient, ledger: Ledger): Promise<void>
  * An upload that was cut off has all that was acknowledged, no more than was sent, and can be finished. Only where the
  * last request may have finished it, it may be gone, with the blob in its place.
  */
-async function verifyUploads(client: RegistryClient, ledger: Ledger): Promise<void> {
+async function verifyUploads(client: RegistryClient, ledger: Ledger): Promise<Error[]> {
   const cutOff = ledger.uploads.splice(0).filter(({ value }) => !value.finished);
-  await forAll(cutOff, async ({ repository, value: upload }) => {
+  return forAll(cutOff, async ({ repository, value: upload }) => {
     const { blob, received, sent } = upload;
     const path = new URL(upload.location, client.url).pathname + new URL(upload.location, client.url).search;
     const blobPath = `/v2/${repository}/blobs/${blob.digest}`;
@@ -78,8 +80,10 @@ async function verifyUploads(client: RegistryClient, ledger: Ledger): Promise<vo
     if (!finishing || status.status !== 404) {
       expect(status.status, `GET ${path}, with ${received} bytes acknowledged`).toBe(204);
       upload.received = endOf(status.header('Range'));
-      expect(upload.received, `${path}: bytes after the crash`).toBeGreaterThanOrEqual(received);
-      expect(upload.received, `${path}: bytes after the crash`).toBeLessThanOrEqual(sent);
+      expect(upload.received, `${path}: bytes after the crash, of ${blob.bytes.length}`).toBeGreaterThanOrEqual(
+        received,
+      );
+      expect(upload.received, `${path}: bytes after the crash, of ${blob.bytes.length}`).toBeLessThanOrEqual(sent);
       upload.location = path;
       await goOn(client, upload, 1);
     }
@@ -87,11 +91,16 @@ async function verifyUploads(client: RegistryClient, ledger: Ledger): Promise<vo
   });
 }
 
-async function forAll<T>(items: Iterable<T>, check: (item: T) => Promise<void>): Promise<void> {
+/** Checks all items. @returns what the checks have thrown */
+async function forAll<T>(items: Iterable<T>, check: (item: T) => Promise<void>): Promise<Error[]> {
   const iterator = items[Symbol.iterator]();
+  const faults: Error[] = [];
   await Promise.all(
     Array.from({ length: width }, async () => {
-      for (let next = iterator.next(); next.done !== true; next = iterator.next()) await check(next.value);
+      for (let next = iterator.next(); next.done !== true; next = iterator.next()) {
+        await check(next.value).catch((error: Error) => faults.push(error));
+      }
     }),
   );
+  return faults;
 }
