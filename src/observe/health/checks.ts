@@ -1,0 +1,50 @@
+import { stat } from 'node:fs/promises';
+import { connect } from 'node:net';
+
+/** A text, or what gives one away only when it is asked to. */
+export type HeaderValue = string | { reveal(): string };
+
+export function fileCheck(path: string) {
+  return async function checkFile(): Promise<void> {
+    try {
+      await stat(path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+      throw error;
+    }
+    throw new Error('file exists');
+  };
+}
+
+export interface HttpTarget {
+  uri: string;
+  headers: Readonly<Record<string, readonly HeaderValue[]>>;
+  statuscode: number;
+}
+
+export function httpCheck({ uri, headers, statuscode }: HttpTarget) {
+  return async function checkHttp(signal: AbortSignal): Promise<void> {
+    const fields = Object.entries(headers).flatMap(([name, values]) =>
+      values.map((value): [string, string] => [name, typeof value === 'string' ? value : value.reveal()]),
+    );
+    const { status } = await fetch(uri, { method: 'HEAD', headers: fields, signal });
+    if (status !== statuscode) throw new Error(`answered with status ${status} instead of ${statuscode}`);
+  };
+}
+
+/** @param addr `host:port`, with brackets around IPv6 */
+export function tcpCheck(addr: string) {
+  const colon = addr.lastIndexOf(':');
+  const host = addr.slice(0, colon).replace(/^\[(.*)\]$/, '$1') || 'localhost';
+  const port = Number(addr.slice(colon + 1));
+  return function checkTcp(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const socket = connect({ host, port, signal });
+      socket.once('error', reject);
+      socket.once('connect', () => {
+        socket.destroy();
+        resolve();
+      });
+    });
+  };
+}
