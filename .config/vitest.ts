@@ -19,7 +19,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'e2e',
-          include: ['{src,storage-drivers}/**/*.e2e.test.ts', 'conformance/{clients,compatibility}/**/*.test.ts'],
+          include: ['{src,storage-drivers}/**/*.e2e.test.ts', 'conformance/{clients,compatibility,crash}/**/*.test.ts'],
           ...serial,
         },
       },

@@ -188,9 +188,9 @@ export interface StorageWriter {
 
   /**
    * Publishes everything under `to` (default: the writer's own path), durably and at one instant; the own path vanishes
-   * then. Behind it come the objects in `followed`, as in `putAll`.
+   * then. The objects in `preceding` are put before it, as in `putAll`: whoever dies in between can commit once more.
    */
-  commit(to?: string, followed?: readonly StorageObject[]): Promise<void>;
+  commit(to?: string, preceding?: readonly StorageObject[]): Promise<void>;
 
   /** Drops what was written, and with `append` also what earlier writers kept. */
   cancel(): Promise<void>;

@@ -4,9 +4,13 @@ import { delimiter, join } from 'node:path';
 /** Where a tool comes from, for the message. Packages are Debian's. */
 const origin: Readonly<Record<string, string>> = {
   buildah: 'Debian package buildah',
+  busybox: 'Debian package busybox-static',
+  containerd: 'Debian package containerd',
   crane: 'go install github.com/google/go-containerregistry/cmd/crane',
+  ctr: 'Debian package containerd',
   curl: 'Debian package curl',
   docker: 'Debian package docker.io',
+  dockerd: 'Debian package docker.io',
   'docker-registry': 'Debian package docker-registry',
   go: 'Debian package golang-go, or a newer one from go.dev',
   helm: 'go install helm.sh/helm/v3/cmd/helm',

@@ -29,7 +29,9 @@ export async function* purgeUploads({ driver, before, dryRun, signal }: PurgeOpt
   for await (const repository of walkRepositories(driver, page, ['_uploads'])) {
     for await (const { name: id } of driver.list(layout.uploads(repository), page)) {
       const data = await statOrUndefined(driver, layout.uploadData(repository, id));
-      const lastUsed = await lastUse(driver, repository, id, data?.modified);
+      // Every session has a file from its start; only bytes in it are a sign of use.
+      const written = data !== undefined && data.size > 0 ? data.modified : undefined;
+      const lastUsed = await lastUse(driver, repository, id, written);
       if (lastUsed === undefined || lastUsed >= before) continue;
       if (!dryRun) await remove(driver, layout.upload(repository, id));
       yield { repository, id, lastUsed, size: data?.size ?? 0 };

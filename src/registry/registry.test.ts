@@ -6,6 +6,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import type { StorageDriver } from '../../storage-drivers/driver.ts';
 import { createFilesystemDriver } from '../../storage-drivers/filesystem/driver.ts';
 import { createInMemoryDriver } from '../../storage-drivers/inmemory/driver.ts';
+import { withFaults } from '../../storage-drivers/wrappers/faults.ts';
 import { type Digest, digestOf } from '../oci/digest.ts';
 import { mediaTypes } from '../oci/media-type.ts';
 import { parseRepositoryName, parseTag, type RepositoryName } from '../oci/name.ts';
@@ -142,6 +143,49 @@ describe('uploads', () => {
     const digest = digestOf(Buffer.from('abcd'));
     await expect(upload.commit(digest, bodyOf('d'), 7)).rejects.toMatchObject({ code: 'UPLOAD_OUT_OF_ORDER' });
     await upload.commit(digest, bodyOf('d'), 3);
+  });
+
+  it('are over when the server dies right behind the commit', async () => {
+    const { driver, repository } = setUp();
+    const content = 'x'.repeat(100_000);
+    const digest = digestOf(Buffer.from(content));
+    const upload = await repository.uploads.create();
+    await upload.append(bodyOf(content));
+    const started = await driver.get(layout.uploadStartedAt(name, upload.id));
+    await upload.commit(digest);
+    await driver.put(layout.uploadStartedAt(name, upload.id), started);
+    await expect(repository.uploads.find(upload.id)).rejects.toMatchObject({ code: 'BLOB_UPLOAD_UNKNOWN' });
+    expect(await repository.blobs.stat(digest)).toMatchObject({ size: content.length });
+  });
+
+  it('are whole when the server dies in the middle of the commit', async () => {
+    const { driver, fail, clear } = withFaults(createInMemoryDriver());
+    const { repository } = setUp({ driver });
+    const content = 'x'.repeat(100_000);
+    const digest = digestOf(Buffer.from(content));
+    const upload = await repository.uploads.create();
+    await upload.append(bodyOf(content));
+    fail({ operation: 'commit' });
+    await expect(upload.commit(digest)).rejects.toThrow('injected');
+    await expect(repository.blobs.stat(digest)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' });
+    clear();
+    const again = await createStorageRegistry({ driver }).repository(name).uploads.find(upload.id);
+    expect(await again.size()).toBe(content.length);
+    await again.commit(digest);
+    expect(await repository.blobs.stat(digest)).toMatchObject({ size: content.length });
+  });
+
+  it('stay when the storage is full, and go on when it no longer is', async () => {
+    const { driver, cutWrites, clear } = withFaults(createInMemoryDriver());
+    const { repository } = setUp({ driver });
+    const upload = await repository.uploads.create();
+    cutWrites(/_uploads/, 0);
+    await expect(upload.append(bodyOf('abc'))).rejects.toMatchObject({ code: 'STORAGE_FULL' });
+    clear();
+    const digest = digestOf(Buffer.from('abc'));
+    expect(await upload.append(bodyOf('abc'), 0)).toBe(3);
+    await upload.commit(digest);
+    expect(await repository.blobs.stat(digest)).toMatchObject({ size: 3 });
   });
 
   it.each([['small'], ['x'.repeat(200_000)]])('drop a session whose content has another digest', async (content) => {

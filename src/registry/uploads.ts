@@ -37,15 +37,23 @@ export function createUploads(options: UploadsOptions, name: RepositoryName): Up
   return {
     async create(algorithm) {
       const id = randomUUID();
+      const started = Buffer.from(startedAt(options.now()));
       // A session without bytes promises nothing that a power cut could break.
-      await driver.put(layout.uploadStartedAt(name, id), Buffer.from(startedAt(options.now())), { durable: false });
+      await driver.putAll(
+        [
+          { path: layout.uploadStartedAt(name, id), content: started },
+          { path: layout.uploadData(name, id), content: Buffer.alloc(0) },
+        ],
+        { durable: false },
+      );
       hashes.keep(id, newHash(algorithm ?? 'sha256'));
       return createUpload(options, name, id);
     },
 
+    // Its file is what a session is: whoever dies behind a commit, which takes the file away, leaves none.
     async find(id) {
       const known =
-        id.length <= maxIdLength && isPathSegment(id) && (await exists(driver, layout.uploadStartedAt(name, id)));
+        id.length <= maxIdLength && isPathSegment(id) && (await exists(driver, layout.uploadData(name, id)));
       if (!known) throw new RegistryError('BLOB_UPLOAD_UNKNOWN', { detail: { id } });
       return createUpload(options, name, id);
     },
@@ -113,6 +121,16 @@ function createUpload({ driver, content, hashes }: UploadsOptions, name: Reposit
     });
   }
 
+  /** Verifies and stores a blob that is at hand as a whole. @returns its size */
+  async function commitSmall(bytes: Buffer, digest: Digest): Promise<number> {
+    if (digestOf(bytes, algorithmOf(digest)) === digest) {
+      await content.put(digest, bytes, linksTo(digest));
+      return bytes.length;
+    }
+    await forget();
+    throw mismatch(digest);
+  }
+
   const linksTo = (digest: Digest) => [linkTo(layout.layer(name, digest), digest)];
 
   async function commitWriter(writer: StorageWriter, digest: Digest, body: Body): Promise<number> {
@@ -135,6 +153,8 @@ function createUpload({ driver, content, hashes }: UploadsOptions, name: Reposit
       await forget();
       throw mismatch(digest);
     }
+    // The link first: a crash in between leaves it leading nowhere, which counts as no link, and the session whole. The
+    // other way round the bytes would be gone from the session, and no repository would have them.
     await writer.commit(layout.blobData(digest), linksTo(digest));
     return running.size;
   }
@@ -156,19 +176,11 @@ function createUpload({ driver, content, hashes }: UploadsOptions, name: Reposit
     },
 
     async commit(digest, body = nothing, start) {
-      const first = (await size()) === 0 && (start ?? 0) === 0;
-      const head: Head = first ? await readSmall(body) : { complete: false, rest: body };
-      if (head.complete) {
-        if (digestOf(head.bytes, algorithmOf(digest)) !== digest) {
-          await forget();
-          throw mismatch(digest);
-        }
-        await content.put(digest, head.bytes, linksTo(digest));
-        await forget();
-        return { mediaType: octetStream, digest, size: head.bytes.length };
-      }
-      const writer = await openWriter(start);
-      const total = await commitWriter(writer, digest, head.rest);
+      const isFirst = (await size()) === 0 && (start ?? 0) === 0;
+      const head: Head = isFirst ? await readSmall(body) : { complete: false, rest: body };
+      const total = head.complete
+        ? await commitSmall(head.bytes, digest)
+        : await commitWriter(await openWriter(start), digest, head.rest);
       await forget();
       return { mediaType: octetStream, digest, size: total };
     },

@@ -18,8 +18,8 @@ export interface Destination {
   verify(size: number): Promise<void>;
   /** Makes the bytes durable under the writer's own path. */
   keep(): Promise<void>;
-  /** Makes the bytes durable and visible under another path, and then what follows them. */
-  commit(target: string, followed: readonly StagedFile[]): Promise<void>;
+  /** Makes what precedes visible, and then the bytes under another path; all of it durably. */
+  commit(target: string, preceding: readonly StagedFile[]): Promise<void>;
   /** Removes the bytes, also those that were there before. */
   drop(): Promise<void>;
   /** Called when `keep` or `commit` cannot be: removes what nobody could ever find again. */
@@ -44,9 +44,9 @@ export async function openAppended(area: StagingArea, file: string, path: string
     async keep() {
       await Promise.all([io.fdatasync(fd), syncFolder(dirname(file))]);
     },
-    async commit(target, followed) {
+    async commit(target, preceding) {
       const place = async () => (target === file ? dirname(file) : relocate(file, target));
-      await publish(area, followed, true, { settle: () => io.fdatasync(fd), place });
+      await publish(area, preceding, true, { settle: () => io.fdatasync(fd), place });
     },
     async drop() {
       await io.unlink(file).catch((error: unknown) => {
@@ -74,8 +74,8 @@ export async function openStaged(area: StagingArea, file: string): Promise<Desti
   const { path: staged, fd } = await area.create(
     constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL,
   );
-  const commit = (target: string, followed: readonly StagedFile[]) =>
-    publish(area, [{ path: staged, target, settle: () => io.fdatasync(fd) }, ...followed], true);
+  const commit = (target: string, preceding: readonly StagedFile[]) =>
+    publish(area, [...preceding, { path: staged, target, settle: () => io.fdatasync(fd) }], true);
   const discard = () => area.discard(staged);
   return {
     fd,

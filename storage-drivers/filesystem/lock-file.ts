@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { closeSync, constants } from 'node:fs';
-import { mkdir, open, readdir, readFile, stat, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { errnoOf, isMissing } from './errors.ts';
 import * as io from './io.ts';
 import { canSee, isGone, type ProcessIdentity } from './process-identity.ts';
@@ -12,6 +12,12 @@ export interface LockRecord extends ProcessIdentity {
   /** For people who look into the file. */
   readonly path: string;
 }
+
+/** Some network file systems, and FAT, have no hard links; a lock that a crash left empty there ends by its silence. */
+const withoutLinks = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
+
+/** Ends the name of a file that is no lock yet. */
+const drafted = '.draft';
 
 /** Ends the name of the file that admits one process at a time to breaking a lock. */
 const breaking = '.breaking';
@@ -33,27 +39,39 @@ export class LockFiles {
     return `${this.#folder}/${createHash('sha256').update(path).digest('hex')}`;
   }
 
-  /** @returns false when it exists already */
+  /**
+   * Written elsewhere and then linked, so that a crash leaves no lock that does not say whose it is.
+   *
+   * @returns false when it exists already
+   */
   async create(file: string, content: string): Promise<boolean> {
-    let fd: number;
-    try {
-      fd = await io.open(file, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL);
-    } catch (error) {
-      if (errnoOf(error) === 'EEXIST') return false;
-      if (errnoOf(error) !== 'ENOENT') throw error;
-      await mkdir(this.#folder, { recursive: true });
-      return this.create(file, content);
-    }
+    const draft = `${this.#folder}/${randomUUID()}${drafted}`;
+    const fd = await this.#open(draft);
     try {
       await io.writeAll(fd, [Buffer.from(content)]);
+      await io.link(draft, file).catch(async (error: unknown) => {
+        if (!withoutLinks.has(errnoOf(error) ?? '')) throw error;
+        await writeFile(file, content, { flag: 'wx' });
+      });
       return true;
     } catch (error) {
-      // No space left, for example. An empty lock would count as held until it is old.
-      await io.unlink(file).catch(() => undefined);
+      if (errnoOf(error) === 'EEXIST') return false;
       throw error;
     } finally {
       closeSync(fd);
+      await remove(draft);
     }
+  }
+
+  async #open(draft: string): Promise<number> {
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
+    try {
+      return await io.open(draft, flags);
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+    }
+    await mkdir(this.#folder, { recursive: true });
+    return io.open(draft, flags);
   }
 
   /**
@@ -87,15 +105,15 @@ export class LockFiles {
     const judged = await this.#stale(file, self);
     if (judged === undefined) return;
     const gate = file + breaking;
-    if (!(await this.create(gate, ''))) {
+    if (!(await this.create(gate, JSON.stringify(self)))) {
       // Another process is at it, or died there.
-      if (await this.#isSilent(gate)) await unlink(gate);
+      if ((await this.#stale(gate, self)) !== undefined) await remove(gate);
       return;
     }
     try {
-      if ((await readFile(file, 'utf8')) === judged) await unlink(file);
+      if ((await read(file)) === judged) await remove(file);
     } finally {
-      await unlink(gate);
+      await remove(gate);
     }
   }
 
@@ -103,17 +121,19 @@ export class LockFiles {
   async sweep(self: ProcessIdentity): Promise<void> {
     for (const name of await readdir(this.#folder)) {
       const file = `${this.#folder}/${name}`;
-      if (!name.endsWith(breaking)) await this.breakStale(file, self);
-      else if (await this.#isSilent(file)) await unlink(file);
+      if (name.endsWith(drafted)) {
+        if (await this.#isSilent(file)) await remove(file);
+      } else if (name.endsWith(breaking)) {
+        if ((await this.#stale(file, self)) !== undefined) await remove(file);
+      } else {
+        await this.breakStale(file, self);
+      }
     }
   }
 
-  /** The content of a lock whose holder is gone. */
+  /** The content of a lock, or of a gate, whose holder is gone. */
   async #stale(file: string, self: ProcessIdentity): Promise<string | undefined> {
-    const content = await readFile(file, 'utf8').catch((error: unknown) => {
-      if (isMissing(error)) return undefined;
-      throw error;
-    });
+    const content = await read(file);
     if (content === undefined) return undefined;
     const record = parse(content);
     const stale = record !== undefined && canSee(self, record) ? isGone(record) : await this.#isSilent(file);
@@ -122,7 +142,7 @@ export class LockFiles {
 
   /** By the file system's clock: that of this machine may differ from it. */
   async #isSilent(file: string): Promise<boolean> {
-    const probe = `${this.#folder}/${randomUUID()}${breaking}`;
+    const probe = `${this.#folder}/${randomUUID()}${drafted}`;
     try {
       await writeFile(probe, '');
       const [now, then] = await Promise.all([stat(probe), stat(file)]);
@@ -131,15 +151,33 @@ export class LockFiles {
       if (isMissing(error)) return false;
       throw error;
     } finally {
-      await unlink(probe).catch(() => undefined);
+      await remove(probe);
     }
   }
 }
 
-/** Undefined when it is not complete: its holder was about to write it. */
-function parse(content: string): LockRecord | undefined {
+async function read(file: string): Promise<string | undefined> {
   try {
-    return JSON.parse(content) as LockRecord;
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+/** What somebody else has removed meanwhile is gone as well. */
+async function remove(file: string): Promise<void> {
+  try {
+    await io.unlink(file);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+  }
+}
+
+/** Undefined when it is none of ours. */
+function parse(content: string): ProcessIdentity | undefined {
+  try {
+    return JSON.parse(content) as ProcessIdentity;
   } catch {
     return undefined;
   }

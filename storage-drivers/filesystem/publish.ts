@@ -15,8 +15,8 @@ export interface StagedFile {
   settle(): Promise<void>;
 }
 
-/** What is made durable together with staged files and gets its name before them. */
-export interface Leader {
+/** What is made durable together with staged files and gets its name after them. */
+export interface Last {
   settle(): Promise<void>;
   /** @returns the folder that must be synced for the name to last */
   place(): Promise<string>;
@@ -42,18 +42,15 @@ export async function publish(
   area: StagingArea,
   files: readonly StagedFile[],
   durable: boolean,
-  leader?: Leader,
+  last?: Last,
 ): Promise<void> {
   const placements: Placement[] = [];
   try {
-    await allSettled([
-      leader?.settle(),
-      ...files.map(async (file) => placements.push(await stage(area, file, durable))),
-    ]);
+    await allSettled([last?.settle(), ...files.map(async (file) => placements.push(await stage(area, file, durable)))]);
     placements.sort((one, other) => files.indexOf(one.staged) - files.indexOf(other.staged));
     const changed = new Set<string>();
-    if (leader !== undefined) changed.add(await leader.place());
     for (const placement of placements) changed.add(await place(area, placement, durable));
+    if (last !== undefined) changed.add(await last.place());
     if (durable) await syncFolders(changed);
   } catch (error) {
     await Promise.all(files.map((file) => area.discard(file.path)));

@@ -50,11 +50,11 @@ export class FilesystemWriter implements StorageWriter {
     );
   }
 
-  async commit(to: string = this.#parts.path, followed: readonly StorageObject[] = []): Promise<void> {
+  async commit(to: string = this.#parts.path, preceding: readonly StorageObject[] = []): Promise<void> {
     const { destination, fileOf, withStaged } = this.#parts;
     await this.#end(
       () => this.#appender.check(),
-      () => withStaged(followed, (files) => destination.commit(fileOf(to), files)),
+      () => withStaged(preceding, (files) => destination.commit(fileOf(to), files)),
     );
   }
 

@@ -42,10 +42,10 @@ export function createMemoryWriter(parts: MemoryWriterParts): StorageWriter {
     async close() {
       end(() => store(path, Buffer.concat(chunks, size)));
     },
-    async commit(to = path, followed = []) {
+    async commit(to = path, preceding = []) {
       end(() => {
+        for (const object of preceding) store(object.path, Buffer.from(object.content));
         store(to, Buffer.concat(chunks, size));
-        for (const object of followed) store(object.path, Buffer.from(object.content));
         if (append && to !== path) drop();
       });
     },

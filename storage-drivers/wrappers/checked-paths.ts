@@ -67,10 +67,10 @@ function checkedWriter(writer: StorageWriter, verify: (path: string) => void): S
     },
     write: (chunk) => writer.write(chunk),
     close: () => writer.close(),
-    async commit(to, followed) {
+    async commit(to, preceding) {
       if (to !== undefined) verify(to);
-      for (const { path } of followed ?? []) verify(path);
-      return writer.commit(to, followed);
+      for (const { path } of preceding ?? []) verify(path);
+      return writer.commit(to, preceding);
     },
     cancel: () => writer.cancel(),
   };

@@ -92,10 +92,16 @@ function interceptWriter(writer: StorageWriter, path: string, around: Around, dr
     },
     write: (chunk) => around({ operation: 'write', path }, () => writer.write(chunk)),
     close: () => around({ operation: 'close', path }, () => writer.close()),
-    commit: async (to, followed = []) => {
-      await around({ operation: 'commit', path, to: to ?? path }, () => writer.commit(to));
-      for (const object of followed) {
-        await around({ operation: 'put', path: object.path }, () => driver.put(object.path, object.content));
+    commit: async (to, preceding = []) => {
+      try {
+        for (const object of preceding) {
+          await around({ operation: 'put', path: object.path }, () => driver.put(object.path, object.content));
+        }
+        await around({ operation: 'commit', path, to: to ?? path }, () => writer.commit(to));
+      } catch (error) {
+        // Also a commit that the driver never heard of frees the path; one that it did is over already.
+        await writer.close().catch(() => undefined);
+        throw error;
       }
     },
     cancel: () => around({ operation: 'cancel', path }, () => writer.cancel()),

@@ -54,16 +54,16 @@ export const writerCases: readonly DriverCase[] = [
     },
   },
   {
-    name: 'what follows a commit is there with it, and not when the writer is cancelled',
+    name: 'what precedes a commit is there with it, and not when the writer is cancelled',
     async run({ driver, another }) {
       for (const append of [true, false]) {
-        const followed = [{ path: `/links/${append}/link`, content: Buffer.from('link') }];
+        const preceding = [{ path: `/links/${append}/link`, content: Buffer.from('link') }];
         const cancelled = await driver.writer(`/uploads/${append}/data`, { append });
         await cancelled.write(Buffer.from('bytes'));
         await cancelled.cancel();
         const writer = await driver.writer(`/uploads/${append}/data`, { append });
         await writer.write(Buffer.from('bytes'));
-        await writer.commit(`/blobs/${append}/data`, followed);
+        await writer.commit(`/blobs/${append}/data`, preceding);
         const other = await another();
         expect((await other.get(`/blobs/${append}/data`)).toString()).toBe('bytes');
         expect((await other.get(`/links/${append}/link`)).toString()).toBe('link');
