@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { formatFinding } from '../config/finding.ts';
+import { createLog } from '../observe/log.ts';
 import { startServer } from '../server.ts';
 import { configure } from './configure.ts';
-import { createConfiguredLog } from './log.ts';
 import { dropPrivileges } from './privileges.ts';
 import { version } from './version.ts';
 
@@ -19,7 +19,8 @@ export function addServe(program: Command): void {
 
 async function serve(path: string | undefined): Promise<void> {
   const { config, source, warnings } = await configure(path);
-  const log = createConfiguredLog(config);
+  const { level, formatter, fields, accesslog } = config.log;
+  const log = createLog({ level, formatter, fields, accessLog: !accesslog.disabled });
   log.info('starting', { version: version(), node: process.version, configuration: source });
   for (const warning of warnings) log.warn('configuration', { finding: formatFinding(warning) });
 

@@ -165,7 +165,7 @@ describe('uploads', () => {
     const digest = digestOf(Buffer.from(content));
     const upload = await repository.uploads.create();
     await upload.append(bodyOf(content));
-    fail({ operation: 'commit' });
+    fail({ operation: 'put', path: /_layers/ });
     await expect(upload.commit(digest)).rejects.toThrow('injected');
     await expect(repository.blobs.stat(digest)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' });
     clear();

@@ -97,12 +97,12 @@ function interceptWriter(writer: StorageWriter, path: string, around: Around, dr
         for (const object of preceding) {
           await around({ operation: 'put', path: object.path }, () => driver.put(object.path, object.content));
         }
-        await around({ operation: 'commit', path, to: to ?? path }, () => writer.commit(to));
       } catch (error) {
-        // Also a commit that the driver never heard of frees the path; one that it did is over already.
-        await writer.close().catch(() => undefined);
+        // A commit that fails frees the path.
+        await writer.close();
         throw error;
       }
+      await around({ operation: 'commit', path, to: to ?? path }, () => writer.commit(to));
     },
     cancel: () => around({ operation: 'cancel', path }, () => writer.cancel()),
   };
