@@ -91,7 +91,7 @@ export function createHttp1({ handle, tls, timeouts, log }: Http1Options): Http1
 
   server.on('clientError', (error, duplex) => {
     const socket = duplex as Socket;
-    log.debug('refused a malformed request', { remote: socket.remoteAddress, error });
+    log.debug('dropped a connection', { remote: socket.remoteAddress, error });
     const outgoing = exchanges.get(socket);
     const running = outgoing !== undefined && !outgoing.writableFinished;
     const refusal = refusalFor(errorCode(error));

@@ -316,6 +316,14 @@ describe('the protocol is chosen', () => {
     client.socket.destroy();
   });
 
+  test('a connection that ends before it shows its protocol is closed', async () => {
+    const { target } = await serve(app, { h2c: { enabled: true } });
+    const client = await connectRaw(target);
+    client.socket.end('PRI * HT');
+    await client.ended();
+    client.socket.destroy();
+  });
+
   test('a connection that never shows its protocol is closed', async () => {
     const { target } = await serve(app, { h2c: { enabled: true }, timeouts: { header: 100 } });
     const client = await connectRaw(target);

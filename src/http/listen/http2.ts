@@ -97,6 +97,7 @@ export function createHttp2({ handle, timeouts, log }: Http2Options): Http2 {
       const goodbye = setTimeout(() => socket.destroy(), goodbyeTime).unref();
       socket.once('close', () => clearTimeout(goodbye));
     });
+    if (drained !== undefined) session.close();
   };
 
   const serve = (socket: Socket) => {

@@ -1,11 +1,13 @@
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
+import { connect as connectTls } from 'node:tls';
 import type { HttpBindings } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { Hono } from 'hono';
 import { expect, test } from 'vitest';
+import { createTestCertificates } from './testing/certificates.ts';
 import { deferred } from './testing/deferred.ts';
-import { connectRaw } from './testing/raw-client.ts';
+import { connectRaw, wrapRaw } from './testing/raw-client.ts';
 import { serve } from './testing/serve.ts';
 
 const cut = 'cut a client that neither sent nor took bytes';
@@ -26,26 +28,55 @@ test('a client that stops in the middle of its body is cut, and the handler hear
   expect(log.lines).toContainEqual(expect.objectContaining({ message: cut }));
 });
 
-test('a client that stops to take its answer is cut, and the handler hears of it', async () => {
-  const closed = deferred();
-  const chunk = Buffer.alloc(1024 * 1024);
-  const app = new Hono<{ Bindings: HttpBindings }>().get('/', async (c) => {
-    const { outgoing } = c.env;
-    outgoing.once('close', closed.resolve);
-    outgoing.writeHead(200);
-    while (!outgoing.destroyed) {
-      if (!outgoing.write(chunk)) await Promise.race([once(outgoing, 'drain'), closed.promise]);
-    }
+test.each(['http', 'https'])(
+  'a client that stops to take its answer over %s is cut, and the handler hears of it',
+  async (scheme) => {
+    const closed = deferred();
+    const chunk = Buffer.alloc(1024 * 1024);
+    const app = new Hono<{ Bindings: HttpBindings }>().get('/', async (c) => {
+      const { outgoing } = c.env;
+      outgoing.once('close', closed.resolve);
+      outgoing.writeHead(200);
+      while (!outgoing.destroyed) {
+        if (!outgoing.write(chunk)) await Promise.race([once(outgoing, 'drain'), closed.promise]);
+      }
+      return RESPONSE_ALREADY_SENT;
+    });
+    const files = createTestCertificates();
+    const authority = files.authority('authority');
+    const tls = scheme === 'https' ? authority.issue('server') : undefined;
+    const { target, log } = await serve(app, { timeouts, tls });
+    const client = tls ? wrapRaw(connectTls({ ...target, ca: authority.cert })) : await connectRaw(target);
+    await client.send('GET / HTTP/1.1\r\nHost: r\r\n\r\n');
+    await client.until('200 OK');
+    client.socket.pause();
+    await closed.promise;
+    await log.seen(cut);
+    client.socket.destroy();
+    files.remove();
+  },
+);
+
+test('a client that takes its answer slowly is not cut', async () => {
+  const size = 48 * 1024 * 1024;
+  const app = new Hono<{ Bindings: HttpBindings }>().get('/', (c) => {
+    c.env.outgoing.writeHead(200, { 'Content-Length': size }).end(Buffer.alloc(size));
     return RESPONSE_ALREADY_SENT;
   });
-  const { target, log } = await serve(app, { timeouts });
-  const client = await connectRaw(target);
-  await client.send('GET / HTTP/1.1\r\nHost: r\r\n\r\n');
-  await client.until('200 OK');
-  client.socket.pause();
-  await closed.promise;
-  await log.seen(cut);
-  client.socket.destroy();
+  // Not shorter: the kernel holds megabytes, and takes more only when it has got rid of some of them.
+  const { target } = await serve(app, { timeouts: { body: 1000 } });
+  const { socket, send } = await connectRaw(target);
+  let received = 0;
+  socket.removeAllListeners('data');
+  socket.on('data', (chunk: Buffer) => {
+    received += chunk.length;
+    socket.pause();
+    setTimeout(() => socket.resume(), 2);
+  });
+  await send('GET / HTTP/1.1\r\nHost: r\r\nConnection: close\r\n\r\n');
+  await once(socket, 'end');
+  expect(received).toBeGreaterThan(size);
+  socket.destroy();
 });
 
 test('a client that keeps sending, however slowly, is not cut', async () => {

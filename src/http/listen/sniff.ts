@@ -9,15 +9,17 @@ const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
  */
 export function sniffHttp2(socket: Socket, timeout: number, decide: (isHttp2: boolean) => void): void {
   let seen: Buffer = Buffer.alloc(0);
-  const timer = setTimeout(() => socket.destroy(), timeout).unref();
-  // The faults of a connection without a request concern nobody; 'close' follows.
-  const ignore = () => {};
+  const drop = () => {
+    socket.destroy();
+  };
+  const timer = setTimeout(drop, timeout).unref();
 
   const finish = () => {
     clearTimeout(timer);
     socket.off('readable', read);
     socket.off('close', finish);
-    socket.off('error', ignore);
+    socket.off('end', drop);
+    socket.off('error', drop);
   };
   const read = () => {
     const chunk: Buffer | null = socket.read();
@@ -32,5 +34,6 @@ export function sniffHttp2(socket: Socket, timeout: number, decide: (isHttp2: bo
   };
   socket.on('readable', read);
   socket.once('close', finish);
-  socket.on('error', ignore);
+  socket.on('end', drop);
+  socket.on('error', drop);
 }
