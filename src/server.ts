@@ -1,11 +1,13 @@
 import { createDriver } from '../storage-drivers/index.ts';
 import { openAccess } from './auth/access.ts';
+import { cipherSuites } from './config/cipher-suites.ts';
 import type { Config } from './config/schema.ts';
 import { revealSecrets } from './config/secret.ts';
 import { createApp } from './http/app.ts';
 import { listen } from './http/listen.ts';
 import type { Log } from './http/log.ts';
 import { json } from './http/reply.ts';
+import type { TlsOptions } from './http/tls.ts';
 import { createHealth } from './observe/health.ts';
 import { restrict } from './registry/restrict.ts';
 import { createStorageRegistry } from './registry/storage-registry.ts';
@@ -68,8 +70,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
   const listening = await listen(app.fetch, {
     addr: http.addr,
     net: http.net,
-    ...(http.tls.certificate !== undefined &&
-      http.tls.key !== undefined && { tls: { ...http.tls, certificate: http.tls.certificate, key: http.tls.key } }),
+    tls: tlsOf(http.tls),
     http2: http.http2,
     h2c: http.h2c,
     timeouts: http.timeouts,
@@ -90,4 +91,10 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
       await driver.close?.();
     },
   };
+}
+
+/** In the words of the listener; undefined: clear text. */
+function tlsOf({ certificate, key, ciphersuites, ...tls }: Config['http']['tls']): TlsOptions | undefined {
+  if (certificate === undefined || key === undefined) return undefined;
+  return { ...tls, certificate, key, ciphersuites: ciphersuites.map((name) => cipherSuites[name] ?? name) };
 }

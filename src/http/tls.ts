@@ -28,7 +28,7 @@ export interface TlsOptions {
   clientauth?: ClientAuth | undefined;
   /** Default tls1.2. */
   minimumtls?: 'tls1.2' | 'tls1.3' | undefined;
-  /** Go's names. For TLS 1.2; those of TLS 1.3 are always on. Default: those with forward secrecy. */
+  /** OpenSSL's names. For TLS 1.2; those of TLS 1.3 are always on. Default: those with forward secrecy. */
   ciphersuites?: readonly string[] | undefined;
 }
 

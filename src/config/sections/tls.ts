@@ -30,7 +30,7 @@ export const tlsSection = z
 
     /**
      * The cipher suites to offer, by their names in Go; `cipherSuites` has OpenSSL's. Without effect with
-     * `minimumtls: tls1.3`. Default: none, those of Node.
+     * `minimumtls: tls1.3`. Default: none: ECDHE with AES-GCM or ChaCha20.
      */
     ciphersuites: z
       .array(
