@@ -26,6 +26,9 @@ for (const name of process.argv.slice(2)) {
     broken = true;
   }
 }
+// What has no report of its own: types, format, lint.
+if ((process.env.FAILED_STEPS ?? '').split(' ').includes('check')) sum.failed++;
+
 for (const file of readdirSync('.results').filter((file) => file.startsWith('official-'))) {
   const { passed, failed, skipped } = JSON.parse(readFileSync(`.results/${file}`, 'utf8'));
   add(file.replace('.json', ''), { passed, failed, skipped });

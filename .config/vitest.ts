@@ -11,7 +11,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
-          include: ['src/**/*.test.ts', 'storage-drivers/**/*.test.ts'],
+          include: ['{src,storage-drivers,bench}/**/*.test.ts'],
           exclude: ['**/*.e2e.test.ts'],
         },
       },

@@ -3,7 +3,8 @@ import { createProgram } from './cli/program.ts';
 import { ConfigError } from './config/finding.ts';
 
 const args = process.argv.slice(2);
-// `docker run … registry:2 /path/config.yml` serves with that file.
+// `docker run … IMAGE registry serve FILE`, and `docker run … IMAGE FILE`, as distribution's image has it.
+if (args[0] === 'registry' || args[0] === 'berth') args.shift();
 if (/\.ya?ml$/.test(args[0] ?? '')) args.unshift('serve');
 
 try {

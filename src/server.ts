@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { createDriver } from '../storage-drivers/index.ts';
 import { openAccess } from './auth/access.ts';
 import { cipherSuites } from './config/cipher-suites.ts';
@@ -24,8 +25,18 @@ export interface Server {
   close(): Promise<void>;
 }
 
-/** The composition root: builds everything that the configuration asks for, and closes it in reverse. */
-export async function startServer(config: Config, log: Log): Promise<Server> {
+/** How long `/readyz` waits for the storage, in milliseconds. */
+const readyTimeout = 5_000;
+
+/** How long requests that were cut may take to end, in milliseconds. */
+const settleTimeout = 5_000;
+
+/**
+ * The composition root: builds everything that the configuration asks for, and closes it in reverse.
+ *
+ * @param listened runs between listening, for which certificates are read, and serving; until then the answer is 503
+ */
+export async function startServer(config: Config, log: Log, listened?: () => Promise<void>): Promise<Server> {
   const { storage, http } = config;
   const driver = createDriver(storage.driver.name, revealSecrets(storage.driver.parameters));
 
@@ -40,9 +51,9 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
     { delete: storage.delete.enabled, readOnly },
   );
 
-  const checkStorage = async (signal?: AbortSignal) => driver.check?.(signal);
+  const checkStorage = async (signal: AbortSignal) => driver.check?.({ signal });
   const health = createHealth({ ...config.health, checkStorage, log });
-  let draining = false;
+  let state: 'starting' | 'serving' | 'stopping' = 'starting';
   const app = createApp({
     registry,
     access: openAccess,
@@ -55,15 +66,17 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
     health: {
       live: async () => json(200, { status: 'ok' }),
       async ready() {
-        if (draining) return json(503, { status: 'stopping' });
+        if (state !== 'serving') return json(503, { status: state });
         try {
-          await checkStorage();
+          await checkStorage(AbortSignal.timeout(readyTimeout));
           return json(200, { status: 'ok' });
         } catch (error) {
-          return json(503, { status: 'storage cannot be used', reason: (error as Error).message });
+          // The reason names paths, which are nobody else's business.
+          log.warn('the storage cannot be used', { error });
+          return json(503, { status: 'the storage cannot be used; the log says why' });
         }
       },
-      failing: () => health.failing(),
+      failing: () => (state === 'starting' ? { server: 'starting' } : health.failing()),
     },
   });
 
@@ -76,6 +89,9 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
     timeouts: http.timeouts,
     log,
   });
+  await listened?.();
+  if (!readOnly) await driver.check?.({ write: true });
+  state = 'serving';
   health.start();
   const purging = readOnly ? undefined : startUploadPurging(storage.maintenance.uploadpurging, driver, log);
 
@@ -84,8 +100,10 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
     url: listening.url,
     reload: () => listening.reload(),
     async close() {
-      draining = true;
+      state = 'stopping';
       await listening.drain(http.draintimeout);
+      // Requests that were cut still have to give back what they hold, so that their uploads can go on elsewhere.
+      await Promise.race([app.settled(), delay(settleTimeout, undefined, { ref: false })]);
       await purging?.stop();
       health.stop();
       await driver.close?.();

@@ -38,12 +38,15 @@ export function startUploadPurging(
     ).unref();
   }
 
+  const onFault = (repository: string, id: string, error: unknown) =>
+    log.error('could not purge an upload', { repository, id, error });
+
   async function run(): Promise<void> {
     let count = 0;
     let bytes = 0;
     try {
       const before = new Date(Date.now() - age);
-      for await (const upload of purgeUploads({ driver, before, dryRun: dryrun, signal: stopping.signal })) {
+      for await (const upload of purgeUploads({ driver, before, dryRun: dryrun, onFault, signal: stopping.signal })) {
         count++;
         bytes += upload.size;
         log.debug(dryrun ? 'would purge an upload' : 'purged an upload', { ...upload });

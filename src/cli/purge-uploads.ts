@@ -23,7 +23,12 @@ export function addPurgeUploads(program: Command): void {
       try {
         let count = 0;
         let bytes = 0;
-        for await (const upload of purgeUploads({ driver, before: new Date(Date.now() - age), dryRun })) {
+        const onFault = (repository: string, id: string, error: unknown) => {
+          console.error(`${repository} ${id}: ${error instanceof Error ? error.message : error}`);
+          process.exitCode = 1;
+        };
+        const before = new Date(Date.now() - age);
+        for await (const upload of purgeUploads({ driver, before, dryRun, onFault })) {
           count++;
           bytes += upload.size;
           const { repository, id, lastUsed, size } = upload;

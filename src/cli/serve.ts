@@ -26,8 +26,7 @@ async function serve(path: string | undefined): Promise<void> {
 
   const folder = config.storage.driver.parameters.rootdirectory;
   const root = config.storage.driver.name === 'filesystem' ? String(folder ?? '/var/lib/registry') : undefined;
-  await dropPrivileges(process.env.BERTH_USER, root, log);
-  const server = await startServer(config, log);
+  const server = await startServer(config, log, () => dropPrivileges(process.env.BERTH_USER, root, log));
   log.info('listening', { address: server.address });
 
   process.on('SIGHUP', () => void server.reload());

@@ -30,7 +30,10 @@ type Respond = (request: ApiRequest) => Promise<Reply>;
  * answer, the answer is written and the access log gets its line.
  */
 export function createAnswer({ health, headers, log, ...addressing }: AnswerOptions) {
-  const common = { 'Docker-Distribution-API-Version': 'registry/2.0', ...headers };
+  const configured = Object.entries(headers).map(([name, values]) => [canonicalName(name), values]);
+  const common = { 'Docker-Distribution-API-Version': 'registry/2.0', ...Object.fromEntries(configured) };
+  let running = 0;
+  let idle: (() => void) | undefined;
 
   async function run(context: Context<AppEnv>, request: ApiRequest, respond: Respond): Promise<Response> {
     const ids = { ...common, 'X-Request-Id': request.id };
@@ -40,10 +43,9 @@ export function createAnswer({ health, headers, log, ...addressing }: AnswerOpti
       return await send(context, request, reply, ids);
     } catch (error) {
       const { reply, internal } = errorReply(error, request.id);
-      const { incoming, outgoing } = context.env ?? {};
-      const gone = outgoing?.destroyed === true || incoming?.destroyed === true;
-      request.status = gone ? clientClosedRequest : reply.status;
-      if (internal && !gone) {
+      request.status = reply.status;
+      if (request.hasLeft) request.clientGone = true;
+      else if (internal) {
         log.error('request failed', { request_id: request.id, method: request.method, path: request.path, error });
       }
       return send(context, request, reply, ids);
@@ -54,16 +56,20 @@ export function createAnswer({ health, headers, log, ...addressing }: AnswerOpti
     return async function answer(context) {
       const time = new Date();
       const request = new ApiRequest(context, addressing);
+      running++;
       const response = await run(context, request, respond);
+      running--;
+      if (running === 0) idle?.();
+      const { incoming } = context.env ?? {};
       log.access({
         time,
         duration: Date.now() - time.getTime(),
-        remote: context.env?.incoming?.socket?.remoteAddress ?? '',
+        remote: incoming?.socket?.remoteAddress ?? '',
         user: request.user,
         method: request.method,
-        target: context.env?.incoming?.url ?? request.path,
-        protocol: `HTTP/${context.env?.incoming?.httpVersion ?? '1.1'}`,
-        status: request.status,
+        target: incoming?.url ?? request.path,
+        protocol: `HTTP/${incoming?.httpVersion ?? '1.1'}`,
+        status: request.clientGone ? clientClosedRequest : request.status,
         bytes: request.bytesSent,
         referer: request.header('referer'),
         userAgent: request.header('user-agent'),
@@ -73,16 +79,29 @@ export function createAnswer({ health, headers, log, ...addressing }: AnswerOpti
     };
   }
 
-  function whenHealthy(respond: Respond): Answer {
-    return always(async (request) => {
-      const failing = health.failing();
-      if (failing !== undefined) throw new RegistryError('UNAVAILABLE', { detail: failing });
-      return respond(request);
-    });
-  }
+  return {
+    always,
 
-  return { always, whenHealthy };
+    /** The same, but 503 while the registry is not healthy. */
+    whenHealthy: (respond: Respond): Answer =>
+      always(async (request) => {
+        if (health.failing() !== undefined) throw new RegistryError('UNAVAILABLE');
+        return respond(request);
+      }),
+
+    /** Resolves when no request is being answered. */
+    settled: () =>
+      new Promise<void>((resolve) => {
+        if (running === 0) resolve();
+        else idle = resolve;
+      }),
+  };
 }
 
 /** What distribution and nginx log for a client that went away before it had its answer. */
 const clientClosedRequest = 499;
+
+/** Variables of the environment give names in lower case; ours must replace them, so both are spelt alike. */
+function canonicalName(name: string): string {
+  return name.toLowerCase().replace(/(?:^|-)[a-z]/g, (letter) => letter.toUpperCase());
+}

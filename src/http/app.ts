@@ -3,7 +3,8 @@ import type { AccessController } from '../auth/access.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { createAnswer, type Health } from './answer.ts';
 import type { Log } from './log.ts';
-import type { Addressing, AppEnv } from './request.ts';
+import type { Reply } from './reply.ts';
+import type { Addressing, ApiRequest, AppEnv } from './request.ts';
 import { pingV1, search } from './routes/search.ts';
 import type { Services } from './routes/services.ts';
 import { createV2 } from './routes/v2.ts';
@@ -16,25 +17,33 @@ export interface AppOptions extends Services, Addressing {
   readonly log: Log;
 }
 
-export function createApp(options: AppOptions): Hono<AppEnv> {
+export interface App {
+  /** Answers a request; what a server is given. */
+  readonly fetch: Hono<AppEnv>['fetch'];
+  /** For tests: the same without a socket. */
+  readonly request: Hono<AppEnv>['request'];
+  /** Resolves when no request is being answered. */
+  settled(): Promise<void>;
+}
+
+export function createApp(options: AppOptions): App {
   const { registry, access, health, prefix } = options;
-  const { always, whenHealthy } = createAnswer(options);
+  const { always, whenHealthy, settled } = createAnswer(options);
   const v2 = whenHealthy(createV2(options));
 
   const app = new Hono<AppEnv>();
-  app.get('/healthz', always(health.live));
-  app.get('/readyz', always(health.ready));
-  app.get(
-    `${prefix}/`,
-    whenHealthy(async () => ({ status: 200, headers: { 'Cache-Control': 'no-cache' } })),
-  );
-  app.get(`${prefix}/v1/_ping`, whenHealthy(pingV1));
-  app.get(
+  app.all('/healthz', always(readOnly(health.live)));
+  app.all('/readyz', always(readOnly(health.ready)));
+  app.all(`${prefix}/`, whenHealthy(readOnly(async () => ({ status: 200, headers: { 'Cache-Control': 'no-cache' } }))));
+  app.all(`${prefix}/v1/_ping`, whenHealthy(readOnly(pingV1)));
+  app.all(
     `${prefix}/v1/search`,
-    whenHealthy(async (request) => {
-      const caller = await access.authorize(request, []);
-      return search(request, registry, caller);
-    }),
+    whenHealthy(
+      readOnly(async (request) => {
+        const caller = await access.authorize(request, []);
+        return search(request, registry, caller);
+      }),
+    ),
   );
   app.all(`${prefix}/v2`, v2);
   app.all(`${prefix}/v2/*`, v2);
@@ -43,5 +52,13 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
       throw new RegistryError('NOT_FOUND');
     }),
   );
-  return app;
+  const { fetch, request } = app;
+  return { fetch: fetch.bind(app), request: request.bind(app), settled };
+}
+
+function readOnly(respond: (request: ApiRequest) => Promise<Reply>) {
+  return async (request: ApiRequest) => {
+    if (request.method === 'GET' || request.method === 'HEAD') return respond(request);
+    throw new RegistryError('UNSUPPORTED', { headers: { Allow: 'GET, HEAD' } });
+  };
 }

@@ -49,12 +49,22 @@ async function* readWeb(body: ReadableStream<Uint8Array> | undefined): AsyncGene
   if (body !== undefined) yield* body as unknown as AsyncIterable<Uint8Array>;
 }
 
-/** Counts the bytes of the body that went out. */
+/** What happened to an answer. */
 export interface Sent {
+  /** Bytes of the body that went out. */
   bytesSent: number;
+  /** The client left before it had all of the answer, or before we had all of its body. */
+  clientGone: boolean;
 }
 
-/** Writes an answer. `common` are headers that every answer carries; the answer's own go before them. */
+/** Whether nothing can be sent any more. In HTTP/2 the response outlives its stream and does not say so itself. */
+function isClosed(outgoing: Outgoing): boolean {
+  return 'stream' in outgoing ? (outgoing.stream?.destroyed ?? true) : outgoing.destroyed;
+}
+
+/**
+ * Writes an answer. `common` are headers that every answer carries; the answer's own replace those of the same spelling.
+ */
 export async function send(
   context: Context<{ Bindings: NodeBindings }>,
   sent: Sent,
@@ -62,6 +72,8 @@ export async function send(
   common: Readonly<Record<string, string | readonly string[]>>,
 ): Promise<Response> {
   const { outgoing } = context.env ?? {};
+  // The fault came in the middle of an answer: nothing more can be said.
+  if (outgoing?.headersSent) return RESPONSE_ALREADY_SENT;
   const head = context.req.method === 'HEAD';
   const headers = headersOf(reply, common);
   const { body } = reply;
@@ -69,7 +81,8 @@ export async function send(
   if (body === undefined || body instanceof Uint8Array || head) {
     const bytes = body instanceof Uint8Array && !head ? body : undefined;
     if (outgoing === undefined) return webResponse(reply.status, headers, bytes);
-    if (!outgoing.destroyed) {
+    if (isClosed(outgoing)) sent.clientGone = true;
+    else {
       outgoing.writeHead(reply.status, headers);
       if (bytes === undefined) outgoing.end();
       else finish(outgoing, bytes);
@@ -81,7 +94,8 @@ export async function send(
   if (outgoing === undefined) return webResponse(reply.status, headers, await collect(body));
   const source = await body.open();
   try {
-    if (outgoing.destroyed) return RESPONSE_ALREADY_SENT;
+    sent.clientGone = isClosed(outgoing);
+    if (sent.clientGone) return RESPONSE_ALREADY_SENT;
     outgoing.writeHead(reply.status, headers);
     await pump(source, body.size, outgoing, sent);
   } catch (error) {
@@ -122,7 +136,8 @@ async function pump(source: AsyncIterable<Uint8Array>, size: number | undefined,
       (outgoing as ServerResponse).write(chunk, () => resolve());
     });
     await Promise.race([flushed, closed]);
-    if (outgoing.destroyed) return;
+    sent.clientGone = isClosed(outgoing);
+    if (sent.clientGone) return;
     sent.bytesSent += chunk.length;
   }
   outgoing.end();

@@ -11,7 +11,7 @@ export interface StreamBody {
 export interface Reply {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string | readonly string[]>>;
-  /** Absent: empty. A list of bytes is sent as it is, anything else as JSON. */
+  /** Absent: empty. */
   readonly body?: Uint8Array | StreamBody;
 }
 

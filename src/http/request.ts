@@ -33,10 +33,12 @@ export class ApiRequest {
   user = '';
   status = 0;
   bytesSent = 0;
+  clientGone = false;
   readonly #search: string;
   readonly #context: Context<AppEnv>;
   readonly #addressing: Addressing;
   #query: URLSearchParams | undefined;
+  #gone: AbortController | undefined;
 
   constructor(context: Context<AppEnv>, addressing: Addressing) {
     const { incoming } = context.env ?? {};
@@ -57,6 +59,24 @@ export class ApiRequest {
     return this.#context.req.header(name);
   }
 
+  /** Aborts when the client goes away before it has its answer. For work whose length the client does not set. */
+  get signal(): AbortSignal {
+    if (this.#gone === undefined) {
+      const gone = new AbortController();
+      const { outgoing } = this.#context.env ?? {};
+      outgoing?.once('close', () => {
+        if (!outgoing.writableEnded) gone.abort();
+      });
+      this.#gone = gone;
+    }
+    return this.#gone.signal;
+  }
+
+  /** Whether work was given up for {@link signal}. */
+  get hasLeft(): boolean {
+    return this.#gone?.signal.aborted === true;
+  }
+
   get authorization(): string | undefined {
     return this.header('authorization');
   }
@@ -73,8 +93,12 @@ export class ApiRequest {
 
   /** Scheme and host under which the client reached us. */
   get origin(): string {
-    const socket = this.#context.env?.incoming?.socket as TLSSocket | undefined;
-    const header = (name: string) => this.header(name);
+    const { incoming } = this.#context.env ?? {};
+    const socket = incoming?.socket as TLSSocket | undefined;
+    // HTTP/2 has no Host.
+    const authority = incoming?.headers[':authority'];
+    const header = (name: string) =>
+      this.header(name) ?? (name === 'host' && typeof authority === 'string' ? authority : undefined);
     return originOf({ header, encrypted: socket?.encrypted === true }, this.#addressing.host);
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { digestOf } from './digest.ts';
-import { parseManifest } from './manifest.ts';
+import { parseManifest, readStoredManifest } from './manifest.ts';
 import { mediaTypes } from './media-type.ts';
 
 const descriptor = (mediaType: string, text = mediaType) => ({
@@ -79,5 +79,30 @@ describe('parseManifest', () => {
   it('refuses what is not JSON, or not UTF-8', () => {
     expect(() => parseManifest(Buffer.from('{'))).toThrow('not JSON');
     expect(() => parseManifest(Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]))).toThrow('not JSON');
+  });
+});
+
+describe('readStoredManifest', () => {
+  it.each<[string, unknown, string]>([
+    ['a layer without size', { ...image, layers: [{ ...layer, size: undefined }] }, mediaTypes.ociManifest],
+    ['only a shape', { manifests: 'broken' }, mediaTypes.ociIndex],
+    ['schema 1', { schemaVersion: 1, name: 'a' }, 'application/vnd.docker.distribution.manifest.v1+json'],
+    [
+      'schema 1, signed',
+      { schemaVersion: 1, signatures: [] },
+      'application/vnd.docker.distribution.manifest.v1+prettyjws',
+    ],
+  ])('keeps the type of what others stored: %s', (_, value, mediaType) => {
+    expect(readStoredManifest(bytes(value))).toMatchObject({
+      mediaType,
+      kind: undefined,
+      blobs: [],
+      subject: undefined,
+    });
+  });
+
+  it('takes a platform only as it should be', () => {
+    const child = { ...descriptor(mediaTypes.ociManifest), platform: { os: { toString: 1 }, architecture: 'arm64' } };
+    expect(parseManifest(bytes({ ...index, manifests: [child] })).manifests[0]).not.toHaveProperty('platform');
   });
 });

@@ -64,6 +64,31 @@ export function parseManifest(content: Uint8Array, contentType?: string): Manife
   }
 }
 
+/**
+ * What the registry must know of a manifest that it has. Other servers, and older ones, took what {@link parseManifest}
+ * refuses; that is served all the same, and what cannot be understood refers to nothing.
+ */
+export function readStoredManifest(content: Uint8Array): ManifestInfo {
+  try {
+    return parseManifest(content);
+  } catch {
+    return { ...nothing, mediaType: storedMediaType(content) };
+  }
+}
+
+/** By what it says, else by its shape. */
+function storedMediaType(content: Uint8Array): string {
+  let json: Json;
+  try {
+    json = parseObject(content);
+  } catch {
+    return 'application/octet-stream';
+  }
+  if (typeof json.mediaType === 'string' && isMediaType(json.mediaType)) return json.mediaType;
+  if (json.schemaVersion !== 1) return json.manifests === undefined ? mediaTypes.ociManifest : mediaTypes.ociIndex;
+  return `application/vnd.docker.distribution.manifest.v1+${json.signatures === undefined ? 'json' : 'prettyjws'}`;
+}
+
 const nothing = {
   kind: undefined,
   blobs: [],
@@ -135,7 +160,10 @@ function childrenOf(value: unknown): ChildDescriptor[] {
   return children.map((child, index) => {
     const platform: unknown = (value as Json[])[index]?.platform;
     if (!isObject(platform)) return child;
-    return { ...child, platform: { os: String(platform.os), architecture: String(platform.architecture) } };
+    const { os, architecture } = platform;
+    return typeof os === 'string' && typeof architecture === 'string'
+      ? { ...child, platform: { os, architecture } }
+      : child;
   });
 }
 

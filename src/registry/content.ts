@@ -1,12 +1,15 @@
 import { LRUCache } from 'lru-cache';
 import { PathNotFoundError, type StorageDriver, type StorageObject } from '../../storage-drivers/driver.ts';
 import type { Digest } from '../oci/digest.ts';
-import { type ManifestInfo, parseManifest } from '../oci/manifest.ts';
+import { type ManifestInfo, readStoredManifest } from '../oci/manifest.ts';
 import { layout } from './layout.ts';
 import type { ByteRange, ContentReader } from './registry.ts';
 
 /** Bytes of content that is remembered: enough for the manifests and configurations of some thousand images. */
 const memory = 32 * 1024 * 1024;
+
+/** Bytes of the manifests whose meaning is remembered. */
+const infoMemory = 8 * 1024 * 1024;
 
 /** Content up to this many bytes is read at once and remembered; longer content is streamed. */
 const smallSize = 64 * 1024;
@@ -27,8 +30,8 @@ export interface Content {
   get(digest: Digest, signal?: AbortSignal): Promise<Buffer | undefined>;
   /** @returns undefined when the storage does not have it */
   open(digest: Digest, range?: ByteRange, signal?: AbortSignal): Promise<ContentReader | undefined>;
-  /** A manifest's content, read as such. It is not validated anew; what cannot be read has no parts and no subject. */
-  info(digest: Digest, content: Buffer): ManifestInfo | undefined;
+  /** What the registry must know of a manifest that it has. */
+  info(digest: Digest, content: Buffer): ManifestInfo;
   /** Stores content and then, waiting for the storage only once, the links that lead to it. */
   put(digest: Digest, content: Buffer, links: readonly StorageObject[]): Promise<void>;
   redirectUrl(digest: Digest, signal?: AbortSignal): Promise<string | undefined>;
@@ -40,7 +43,8 @@ export function createContent(driver: StorageDriver, options: { redirect: boolea
     sizeCalculation: (content) => content.length + 200,
   });
   const sizes = new LRUCache<Digest, number>({ max: knownSizes });
-  const infos = new LRUCache<Digest, { info: ManifestInfo | undefined }>({ max: 10_000 });
+  // A manifest that is read takes a few times its length in memory.
+  const infos = new LRUCache<Digest, ManifestInfo>({ maxSize: infoMemory });
 
   async function unlessMissing<T>(promise: Promise<T>): Promise<T | undefined> {
     try {
@@ -83,14 +87,9 @@ export function createContent(driver: StorageDriver, options: { redirect: boolea
 
     info(digest, bytes) {
       const known = infos.get(digest);
-      if (known !== undefined) return known.info;
-      let info: ManifestInfo | undefined;
-      try {
-        info = parseManifest(bytes);
-      } catch {
-        info = undefined;
-      }
-      infos.set(digest, { info });
+      if (known !== undefined) return known;
+      const info = readStoredManifest(bytes);
+      infos.set(digest, info, { size: bytes.length + 500 });
       return info;
     },
 

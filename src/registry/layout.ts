@@ -18,7 +18,7 @@ import type { RepositoryName, Tag } from '../oci/name.ts';
  *           data                                                 bytes received so far
  *           startedat                                            RFC 3339, UTC, whole seconds
  *         _berth/referrers/
- *           scanned                                              RFC 3339: until when foreign manifests were looked at
+ *           scanned                                              RFC 3339: when all manifests were looked at
  *           subjects/<algorithm>/<hex>/<algorithm>/<hex>/link    the second manifest refers to the first one
  *
  * A `link` holds a digest, `<algorithm>:<hex>`, without a newline. It may differ from its path: distribution keeps

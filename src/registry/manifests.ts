@@ -35,7 +35,7 @@ export function createManifests(
   async function read(digest: Digest, target: Digest, signal?: AbortSignal): Promise<Manifest | undefined> {
     const bytes = await content.get(target, signal);
     if (bytes === undefined) return undefined;
-    const mediaType = content.info(target, bytes)?.mediaType ?? 'application/json';
+    const { mediaType } = content.info(target, bytes);
     return { descriptor: { mediaType, digest, size: bytes.length }, content: bytes };
   }
 
@@ -84,7 +84,7 @@ export function createManifests(
           if (current === digest) await remove(driver, layout.tag(name, tag));
         }
         const bytes = await content.get(target);
-        const subject = bytes && content.info(target, bytes)?.subject;
+        const subject = bytes && content.info(target, bytes).subject;
         if (subject !== undefined) await index.remove(subject, digest);
         await remove(driver, revision(digest));
       });

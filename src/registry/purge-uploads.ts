@@ -11,6 +11,8 @@ export interface PurgeOptions {
   before: Date;
   /** Only say what would be dropped. */
   dryRun: boolean;
+  /** Is told of a session that could not be looked at or dropped; the others still are. */
+  onFault(repository: RepositoryName, id: string, error: unknown): void;
   signal?: AbortSignal;
 }
 
@@ -23,18 +25,28 @@ export interface PurgedUpload {
   size: number;
 }
 
-/** Drops upload sessions that nobody goes on with, one by one as they are found. */
-export async function* purgeUploads({ driver, before, dryRun, signal }: PurgeOptions): AsyncGenerator<PurgedUpload> {
+/**
+ * Drops upload sessions that nobody goes on with, one by one as they are found.
+ *
+ * @throws TypeError when `before` is no date: nothing is older or younger than it
+ */
+export async function* purgeUploads(options: PurgeOptions): AsyncGenerator<PurgedUpload> {
+  const { driver, before, dryRun, onFault, signal } = options;
+  if (Number.isNaN(before.getTime())) throw new TypeError('before is not a date');
   const page = signal && { signal };
   for await (const repository of walkRepositories(driver, page, ['_uploads'])) {
     for await (const { name: id } of driver.list(layout.uploads(repository), page)) {
-      const data = await statOrUndefined(driver, layout.uploadData(repository, id));
-      // Every session has a file from its start; only bytes in it are a sign of use.
-      const written = data !== undefined && data.size > 0 ? data.modified : undefined;
-      const lastUsed = await lastUse(driver, repository, id, written);
-      if (lastUsed === undefined || lastUsed >= before) continue;
-      if (!dryRun) await remove(driver, layout.upload(repository, id));
-      yield { repository, id, lastUsed, size: data?.size ?? 0 };
+      try {
+        const data = await statOrUndefined(driver, layout.uploadData(repository, id));
+        // Every session has a file from its start; only bytes in it are a sign of use.
+        const written = data !== undefined && data.size > 0 ? data.modified : undefined;
+        const lastUsed = await lastUse(driver, repository, id, written);
+        if (lastUsed === undefined || lastUsed >= before) continue;
+        if (!dryRun) await remove(driver, layout.upload(repository, id));
+        yield { repository, id, lastUsed, size: data?.size ?? 0 };
+      } catch (error) {
+        onFault(repository, id, error);
+      }
     }
   }
 }

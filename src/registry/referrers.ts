@@ -1,16 +1,11 @@
 import { LRUCache } from 'lru-cache';
-import {
-  PathNotFoundError,
-  type StorageDriver,
-  StorageError,
-  type StorageObject,
-} from '../../storage-drivers/driver.ts';
+import { type StorageDriver, StorageError, type StorageObject } from '../../storage-drivers/driver.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { algorithmOf, type Digest, encodedOf, tryParseDigest } from '../oci/digest.ts';
 import { type RepositoryName, tryParseTag } from '../oci/name.ts';
 import type { Content } from './content.ts';
 import { layout } from './layout.ts';
-import { linkTo, readLink, remove, statOrUndefined } from './links.ts';
+import { exists, linkTo, readLink, remove, statOrUndefined } from './links.ts';
 import type { PageOptions, Referrers } from './registry.ts';
 
 const algorithms = ['sha256', 'sha512'] as const;
@@ -64,7 +59,7 @@ export function createReferrersIndex(driver: StorageDriver, name: RepositoryName
 /**
  * The index holds a link for every manifest with a subject that berth stored. Manifests that came another way
  * (pushed to distribution, restored from a backup) are found by a scan of the repository's manifests, which runs when
- * somebody asks and the folder of manifests has changed since the last time; it reads only what came since then.
+ * somebody asks and the folder of manifests has changed since the last time; each process reads each manifest once.
  * What clients without the API wrote down under the tag `sha256-…` (distribution-spec, "Referrers Tag Schema") is
  * merged in as well.
  */
@@ -101,15 +96,6 @@ export function createReferrers(options: ReferrersOptions, name: RepositoryName,
     return last;
   }
 
-  async function scannedUntil(): Promise<number> {
-    try {
-      return Date.parse((await driver.get(layout.referrersScanned(name))).toString('latin1')) || 0;
-    } catch (error) {
-      if (error instanceof PathNotFoundError) return 0;
-      throw error;
-    }
-  }
-
   /** @returns false when the storage takes no writes */
   async function save(write: () => Promise<void>): Promise<boolean> {
     if (readOnly) return false;
@@ -126,33 +112,31 @@ export function createReferrers(options: ReferrersOptions, name: RepositoryName,
   async function scan(subject: Digest, signal?: AbortSignal): Promise<Digest[]> {
     const changed = await lastChange();
     if (changed === 0 || (changed !== undefined && memory.complete.get(name) === changed)) return [];
-    const until = await scannedUntil();
     // A storage that does not date its folders cannot tell of foreign writers: one scan must do.
-    if (changed === undefined && until > 0) return [];
+    if (changed === undefined && (await exists(driver, layout.referrersScanned(name)))) return [];
     const begun = now();
     const unsaved: Digest[] = [];
-    let read = 0;
+    let complete = true;
     for (const algorithm of algorithms) {
       for await (const entry of driver.list(layout.revisions(name, algorithm), signal && { signal })) {
         const digest = tryParseDigest(`${algorithm}:${entry.name}`);
         if (digest === undefined || memory.covered.has(`${name}@${digest}`)) continue;
-        const link = await statOrUndefined(driver, `${layout.revision(name, digest)}/link`);
-        if ((link?.modified?.getTime() ?? Number.POSITIVE_INFINITY) >= until - clockTolerance) {
-          read++;
-          const found = (await contentOf(digest))?.info?.subject;
-          if (found !== undefined && !(await save(() => driver.putAll([index.entry(found, digest)])))) {
-            if (found === subject) unsaved.push(digest);
-            continue;
-          }
+        const found = (await contentOf(digest))?.info.subject;
+        if (found !== undefined && !(await save(() => driver.putAll([index.entry(found, digest)])))) {
+          if (found === subject) unsaved.push(digest);
+          complete = false;
+          continue;
         }
         memory.covered.set(`${name}@${digest}`, true);
       }
     }
-    const scanned = Buffer.from(begun.toISOString());
-    const saved = read === 0 || (await save(() => driver.put(layout.referrersScanned(name), scanned)));
-    // A change within the clock's grain of the scan may have been missed: then the next one looks again.
-    if (saved && changed !== undefined && changed < begun.getTime() - clockTolerance)
+    if (changed === undefined) {
+      const scanned = Buffer.from(begun.toISOString());
+      if (complete) await save(() => driver.put(layout.referrersScanned(name), scanned));
+    } else if (complete && changed < begun.getTime() - clockTolerance) {
+      // A change within the clock's grain of the scan may have been missed: then the next one looks again.
       memory.complete.set(name, changed);
+    }
     return unsaved;
   }
 

@@ -158,6 +158,42 @@ describe('uploads', () => {
     expect(await repository.blobs.stat(digest)).toMatchObject({ size: content.length });
   });
 
+  it('answer a repeated commit that waited for the first one with unknown, not with a wrong digest', async () => {
+    const { driver, hold } = withFaults(createInMemoryDriver());
+    const { repository } = setUp({ driver });
+    const content = 'x'.repeat(100_000);
+    const digest = digestOf(Buffer.from(content));
+    const upload = await repository.uploads.create();
+    await upload.append(bodyOf(content));
+    const { reached, release } = hold({ operation: 'commit' });
+    const first = upload.commit(digest);
+    await reached;
+    const second = (await repository.uploads.find(upload.id)).commit(digest);
+    release();
+    expect(await first).toMatchObject({ size: content.length });
+    await expect(second).rejects.toMatchObject({ code: 'BLOB_UPLOAD_UNKNOWN' });
+  });
+
+  it('let a commit wait for the bytes that are still coming', async () => {
+    const { repository } = setUp();
+    let goOn = () => {};
+    const gate = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    async function* slow(): Body {
+      yield Buffer.from('abc');
+      await gate;
+      yield Buffer.from('def');
+    }
+    const upload = await repository.uploads.create();
+    const appending = upload.append(slow());
+    const digest = digestOf(Buffer.from('abcdef'));
+    const committing = (await repository.uploads.find(upload.id)).commit(digest);
+    goOn();
+    expect(await appending).toBe(6);
+    expect(await committing).toMatchObject({ digest, size: 6 });
+  });
+
   it('are whole when the server dies in the middle of the commit', async () => {
     const { driver, fail, clear } = withFaults(createInMemoryDriver());
     const { repository } = setUp({ driver });
@@ -349,6 +385,14 @@ describe('manifests', () => {
 });
 
 describe('tags', () => {
+  it('that point to nothing, as crashes leave them, are no tags', async () => {
+    const { driver, repository } = setUp();
+    await pushImage(repository);
+    await driver.put(`${layout.tagCurrent(name, parseTag('empty'))}/link`, Buffer.alloc(0));
+    await driver.put(`${layout.tag(name, parseTag('history'))}/index/sha256/x/link`, Buffer.from('x'));
+    expect(await collect(repository.tags.list())).toEqual(['latest']);
+  });
+
   it('are listed in byte order behind a tag that need not exist', async () => {
     const { repository } = setUp();
     for (const tag of ['latest', 'New', '2.0.0', 'new', '_x', 'a-b', 'a.b']) await pushImage(repository, parseTag(tag));
@@ -481,6 +525,7 @@ describe('restrictions', () => {
 
 describe('purging uploads', () => {
   const hour = 3_600_000;
+  const onFault = (_: string, __: string, error: unknown) => expect.unreachable(String(error));
 
   it('removes sessions that nothing happened in, and only says so in a dry run', async () => {
     const old = new Date(Date.now() - 200 * hour);
@@ -491,14 +536,14 @@ describe('purging uploads', () => {
     await driver.put(`${layout.upload(other as RepositoryName, 'orphan')}/data`, Buffer.from('x'));
     const before = new Date(Date.now() - 168 * hour);
 
-    const planned = await collect(purgeUploads({ driver, before, dryRun: true }));
+    const planned = await collect(purgeUploads({ driver, before, dryRun: true, onFault }));
     expect(planned.map(({ id }) => id)).toEqual([stale.id]);
     await registry.repository(name).uploads.find(stale.id);
-    expect(await collect(purgeUploads({ driver, before, dryRun: false }))).toEqual(planned);
+    expect(await collect(purgeUploads({ driver, before, dryRun: false, onFault }))).toEqual(planned);
     await expect(repository.uploads.find(stale.id)).rejects.toMatchObject({ code: 'BLOB_UPLOAD_UNKNOWN' });
     await repository.uploads.find(used.id);
 
-    const all = await collect(purgeUploads({ driver, before: new Date(Date.now() + hour), dryRun: false }));
+    const all = await collect(purgeUploads({ driver, before: new Date(Date.now() + hour), dryRun: false, onFault }));
     expect(all.map(({ id }) => id).sort()).toEqual([used.id, 'orphan'].sort());
   });
 });

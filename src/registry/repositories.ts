@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { StorageDriver } from '../../storage-drivers/driver.ts';
 import { type RepositoryName, tryParseRepositoryName } from '../oci/name.ts';
 import { layout } from './layout.ts';
@@ -6,6 +7,9 @@ import type { PageOptions } from './registry.ts';
 
 /** The folders that make a folder a repository: distribution 3 looks for the first, distribution 2 for the second. */
 export const contentFolders = ['_manifests', '_layers'] as const;
+
+/** Names between two pauses of a walk: about a millisecond. */
+const pauseEvery = 128;
 
 /**
  * The repositories below a folder in byte order of their full names, behind `after`: `a`, then `a-b`, then `a/b`.
@@ -21,6 +25,7 @@ export async function* walkRepositories(
   options: PageOptions = {},
   holds: readonly string[] = contentFolders,
 ): AsyncGenerator<RepositoryName> {
+  let seen = 0;
   yield* walk('', options.after);
 
   async function* walk(prefix: string, after: string | undefined): AsyncGenerator<RepositoryName> {
@@ -34,6 +39,8 @@ export async function* walkRepositories(
       ...(options.signal && { signal: options.signal }),
     });
     for await (const entry of listing) {
+      // Everything may come from memory: without a pause, a walk over many names would let nobody else run.
+      if (++seen % pauseEvery === 0) await setImmediate();
       if (entry.kind !== 'folder' || entry.name.startsWith('_')) continue;
       const name = prefix + entry.name;
       for (let top = stack.at(-1); top !== undefined && top < name; top = stack.at(-1)) {

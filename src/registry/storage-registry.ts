@@ -27,6 +27,7 @@ export function createStorageRegistry(options: StorageRegistryOptions): Registry
   const { driver, redirect = true, readOnly = false, validation = defaultValidation, now = () => new Date() } = options;
   const content = createContent(driver, { redirect });
   const hashes = createUploadHashes();
+  const busy = new Set<string>();
   const memory = createReferrersMemory();
   const lock = createKeyedLock();
 
@@ -36,7 +37,7 @@ export function createStorageRegistry(options: StorageRegistryOptions): Registry
     return {
       name,
       blobs,
-      uploads: createUploads({ driver, content, hashes, now }, name),
+      uploads: createUploads({ driver, content, hashes, busy, now }, name),
       manifests: createManifests({ driver, content, validation, lock }, name, blobs, index),
       tags: createTags(driver, lock, name),
       referrers: createReferrers({ driver, content, memory, now, readOnly }, name, index),

@@ -4,7 +4,7 @@ import { RegistryError } from '../oci/errors.ts';
 import { type RepositoryName, type Tag, tryParseTag } from '../oci/name.ts';
 import type { KeyedLock } from './keyed-lock.ts';
 import { layout } from './layout.ts';
-import { exists, linkTo, remove } from './links.ts';
+import { exists, linkTo, readLink, remove } from './links.ts';
 import type { PageOptions, Tags } from './registry.ts';
 
 export function createTags(driver: StorageDriver, lock: KeyedLock, name: RepositoryName): Tags {
@@ -27,11 +27,22 @@ export function createTags(driver: StorageDriver, lock: KeyedLock, name: Reposit
   };
 }
 
+/** Links that are read at the same time. */
+const batchSize = 32;
+
+/** The tags that point to something: a folder whose link is missing or empty, as crashes leave them, is no tag. */
 export async function* tagsOf(driver: StorageDriver, name: RepositoryName, options: PageOptions): AsyncGenerator<Tag> {
+  let batch: Tag[] = [];
+  async function* flush() {
+    const links = await Promise.all(batch.map((tag) => readLink(driver, layout.tagCurrent(name, tag), options.signal)));
+    yield* batch.filter((_, index) => links[index] !== undefined);
+    batch = [];
+  }
   for await (const entry of driver.list(layout.tags(name), options)) {
     const tag = entry.kind === 'folder' ? tryParseTag(entry.name) : undefined;
-    if (tag !== undefined) yield tag;
+    if (tag !== undefined && batch.push(tag) === batchSize) yield* flush();
   }
+  yield* flush();
 }
 
 /** The link that points a tag at a manifest. It comes before its history, so that no tag stands without it. */

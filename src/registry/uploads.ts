@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   isPathSegment,
+  PathNotFoundError,
   type StorageDriver,
   type StorageWriter,
   WriterBusyError,
@@ -16,7 +17,7 @@ import { exists, linkTo, remove, statOrUndefined } from './links.ts';
 import type { Body, Upload, Uploads } from './registry.ts';
 import { newHash, type RunningHash, type UploadHashes, update } from './upload-hashes.ts';
 
-/** A whole blob up to this many bytes is verified in memory and stored at once, without a file of its session. */
+/** A whole blob up to this many bytes is verified in memory and stored at once; the session's file stays empty. */
 const smallSize = 64 * 1024;
 
 /** In characters; ours have 36, and a file system takes 255 bytes in a name. */
@@ -29,6 +30,8 @@ export interface UploadsOptions {
   driver: StorageDriver;
   content: Content;
   hashes: UploadHashes;
+  /** Sessions in which a request of this process is at work. */
+  busy: Set<string>;
   now: () => Date;
 }
 
@@ -54,10 +57,14 @@ export function createUploads(options: UploadsOptions, name: RepositoryName): Up
     async find(id) {
       const known =
         id.length <= maxIdLength && isPathSegment(id) && (await exists(driver, layout.uploadData(name, id)));
-      if (!known) throw new RegistryError('BLOB_UPLOAD_UNKNOWN', { detail: { id } });
+      if (!known) throw unknown(id);
       return createUpload(options, name, id);
     },
   };
+}
+
+function unknown(id: string): RegistryError {
+  return new RegistryError('BLOB_UPLOAD_UNKNOWN', { detail: { id } });
 }
 
 /** RFC 3339 in UTC with whole seconds, as distribution writes it. */
@@ -65,7 +72,7 @@ export function startedAt(date: Date): string {
   return date.toISOString().replace(/\.\d+Z$/, 'Z');
 }
 
-function createUpload({ driver, content, hashes }: UploadsOptions, name: RepositoryName, id: string): Upload {
+function createUpload({ driver, content, hashes, busy }: UploadsOptions, name: RepositoryName, id: string): Upload {
   const dataPath = layout.uploadData(name, id);
 
   async function size(): Promise<number> {
@@ -81,20 +88,45 @@ function createUpload({ driver, content, hashes }: UploadsOptions, name: Reposit
     return new RegistryError('UPLOAD_OUT_OF_ORDER', { message, detail: { size } });
   }
 
-  /** A writer at the end of the session's bytes, which nobody else has. */
-  async function openWriter(start: number | undefined): Promise<StorageWriter> {
-    const deadline = Date.now() + patience;
-    for (;;) {
+  /**
+   * Runs a task on the session while no other request of this process does, if the session is still there then.
+   *
+   * @param task is given the bytes received
+   */
+  async function alone<T>(task: (received: number) => Promise<T>): Promise<T> {
+    const key = `${name}/${id}`;
+    for (const deadline = Date.now() + patience; busy.has(key); await delay(20)) {
+      if (Date.now() > deadline) throw outOfOrder('another request is writing to this upload', await size());
+    }
+    busy.add(key);
+    try {
+      const stat = await statOrUndefined(driver, dataPath);
+      if (stat === undefined) throw unknown(id);
+      return await task(stat.size);
+    } catch (error) {
+      // Another process has ended the session meanwhile.
+      throw error instanceof PathNotFoundError ? unknown(id) : error;
+    } finally {
+      busy.delete(key);
+    }
+  }
+
+  /** A writer at the end of the session's bytes, which no other process has either. */
+  async function openWriter(received: number, start: number | undefined): Promise<StorageWriter> {
+    for (const deadline = Date.now() + patience; ; await delay(20)) {
       try {
         const writer = await driver.writer(dataPath, { append: true });
-        if (start === undefined || start === writer.size) return writer;
         const { size } = writer;
+        if (size < received) {
+          await writer.cancel();
+          throw unknown(id);
+        }
+        if (start === undefined || start === size) return writer;
         await writer.close();
         throw outOfOrder(`the upload has ${size} bytes; the next chunk must start there`, size);
       } catch (error) {
         if (!(error instanceof WriterBusyError)) throw error;
-        if (Date.now() > deadline) throw outOfOrder('another request is writing to this upload', await size());
-        await delay(20);
+        if (Date.now() > deadline) throw outOfOrder('another process is writing to this upload', received);
       }
     }
   }
@@ -163,33 +195,36 @@ function createUpload({ driver, content, hashes }: UploadsOptions, name: Reposit
     id,
     size,
 
-    async append(body, start) {
-      const writer = await openWriter(start);
-      const running = hashes.take(id, writer.size);
-      try {
-        await write(writer, body, running);
-      } finally {
-        await writer.close();
-        if (running?.size === writer.size) hashes.keep(id, running);
-      }
-      return writer.size;
-    },
+    append: (body, start) =>
+      alone(async (received) => {
+        const writer = await openWriter(received, start);
+        const running = hashes.take(id, writer.size);
+        try {
+          await write(writer, body, running);
+        } finally {
+          await writer.close();
+          if (running?.size === writer.size) hashes.keep(id, running);
+        }
+        return writer.size;
+      }),
 
-    async commit(digest, body = nothing, start) {
-      const isFirst = (await size()) === 0 && (start ?? 0) === 0;
-      const head: Head = isFirst ? await readSmall(body) : { complete: false, rest: body };
-      const total = head.complete
-        ? await commitSmall(head.bytes, digest)
-        : await commitWriter(await openWriter(start), digest, head.rest);
-      await forget();
-      return { mediaType: octetStream, digest, size: total };
-    },
+    commit: (digest, body = nothing, start) =>
+      alone(async (received) => {
+        const isFirst = received === 0 && (start ?? 0) === 0;
+        const head: Head = isFirst ? await readSmall(body) : { complete: false, rest: body };
+        const total = head.complete
+          ? await commitSmall(head.bytes, digest)
+          : await commitWriter(await openWriter(received, start), digest, head.rest);
+        await forget();
+        return { mediaType: octetStream, digest, size: total };
+      }),
 
-    async cancel() {
-      const writer = await openWriter(undefined);
-      await writer.cancel();
-      await forget();
-    },
+    cancel: () =>
+      alone(async (received) => {
+        const writer = await openWriter(received, undefined);
+        await writer.cancel();
+        await forget();
+      }),
   };
 }
 

@@ -18,7 +18,7 @@ export const listTags: Handler<'tags'> = async (call) => {
   const { name, tags } = repositoryOf(call);
   const last = request.parameter('last');
   const size = pageSize(request, pages.tags);
-  const source = tags.list({ ...(last !== undefined && { after: last }) });
+  const source = tags.list({ ...(last !== undefined && { after: last }), signal: request.signal });
   if (size === undefined) return jsonList(`{"name":${JSON.stringify(name)},"tags":[`, source, ']}');
 
   const { items, more } = await takePage(source, size);
@@ -49,10 +49,10 @@ export const listRepositories: Handler<'catalog'> = async (call) => {
 
 /** The repositories that the caller may pull from. */
 export async function* readable(
-  { registry, caller }: Pick<Call, 'registry' | 'caller'>,
+  { registry, caller, request }: Pick<Call, 'registry' | 'caller' | 'request'>,
   after?: string,
 ): AsyncGenerator<RepositoryName> {
-  for await (const name of registry.repositories({ ...(after !== undefined && { after }) })) {
+  for await (const name of registry.repositories({ ...(after !== undefined && { after }), signal: request.signal })) {
     if (caller.allows({ type: 'repository', name, actions: ['pull'] })) yield name;
   }
 }
@@ -66,11 +66,13 @@ export const listReferrers: Handler<'referrers'> = async (call) => {
   const last = request.parameter('last');
   const size = pageSize(request, Number.MAX_SAFE_INTEGER) ?? Number.MAX_SAFE_INTEGER;
 
+  const page = { ...(last !== undefined && { after: last }), signal: request.signal };
+
   const manifests: Descriptor[] = [];
   let bytes = 0;
   let more = false;
-  for await (const descriptor of referrers.list(subject, types, { ...(last !== undefined && { after: last }) })) {
-    bytes += JSON.stringify(descriptor).length + 1;
+  for await (const descriptor of referrers.list(subject, types, page)) {
+    bytes += Buffer.byteLength(JSON.stringify(descriptor)) + 1;
     more = manifests.length >= size || (bytes > maxIndexSize - 200 && manifests.length > 0);
     if (more) break;
     manifests.push(descriptor);

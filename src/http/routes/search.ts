@@ -23,7 +23,7 @@ export async function search(request: ApiRequest, registry: Registry, caller: Au
   const size = wanted > 0 ? Math.min(wanted, maxResults) : defaultResults;
   const term = query.toLowerCase();
   const results = [];
-  for await (const name of readable({ registry, caller })) {
+  for await (const name of readable({ registry, caller, request })) {
     if (results.length === size) break;
     if (!name.includes(term)) continue;
     results.push({

@@ -23,8 +23,8 @@ export const startUpload: Handler<'uploads'> = async (call) => {
   try {
     await upload.commit(digest, request.body);
   } catch (error) {
-    // Nobody knows of this session, so nobody can go on with it.
-    if (!isRegistryError(error, 'DIGEST_INVALID')) await upload.cancel();
+    // Nobody knows of this session, so nobody can go on with it. What stays of it all the same is purged.
+    await upload.cancel().catch(() => undefined);
     throw error;
   }
   return created(request, name, digest);

@@ -1,4 +1,4 @@
-import type { Log, LogFields } from '../../log.ts';
+import type { AccessEntry, Log, LogFields } from '../../log.ts';
 
 export interface LogLine {
   level: 'debug' | 'info' | 'warn' | 'error';
@@ -9,9 +9,11 @@ export interface LogLine {
 /** A log that keeps its lines. `seen` waits for one with this message and these fields. */
 export function createRecordingLog(): Log & {
   lines: LogLine[];
+  accesses: AccessEntry[];
   seen(message: string, fields?: LogFields): Promise<LogLine>;
 } {
   const lines: LogLine[] = [];
+  const accesses: AccessEntry[] = [];
   const waiting = new Set<() => void>();
   const record =
     (level: LogLine['level']) =>
@@ -21,12 +23,13 @@ export function createRecordingLog(): Log & {
     };
   const log = {
     lines,
+    accesses,
     debug: record('debug'),
     info: record('info'),
     warn: record('warn'),
     error: record('error'),
     child: () => log,
-    access: () => {},
+    access: (entry: AccessEntry) => void accesses.push(entry),
     flush: () => {},
     seen: (message: string, fields: LogFields = {}) =>
       new Promise<LogLine>((resolve) => {
