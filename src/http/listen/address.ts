@@ -8,7 +8,7 @@ export interface TcpAddress {
   port: number;
 }
 
-const form = /^(?:\[([0-9a-fA-F:.%a-z]+)\]|([^:[\]/]*)):(\d{1,5})$/;
+const form = /^(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([\w.-]*)):(\d{1,5})$/;
 
 /**
  * Reads an address as Go writes it: `:5000`, `127.0.0.1:5000`, `localhost:5000`, `[::1]:5000`. Port 0 takes any free one.

@@ -316,6 +316,26 @@ describe('the protocol is chosen', () => {
     client.socket.destroy();
   });
 
+  test('a connection in clear text whose client ends its side is closed, and the handler hears of it', async () => {
+    const arrived = deferred();
+    const gone = deferred();
+    const slow = new Hono<{ Bindings: HttpBindings }>().get('/', async (c) => {
+      c.req.raw.signal.addEventListener('abort', () => gone.resolve());
+      arrived.resolve();
+      await gone.promise;
+      return c.text('');
+    });
+    const { target } = await serve(slow, { h2c: { enabled: true } });
+    const client = await connectRaw(target);
+    const session = connect(`http://127.0.0.1:${target.port}`, { createConnection: () => client.socket });
+    session.on('error', () => {});
+    session.request({ ':path': '/' }).on('error', () => {});
+    await arrived.promise;
+    client.socket.end();
+    await gone.promise;
+    if (!client.socket.closed) await once(client.socket, 'close');
+  });
+
   test('a connection that ends before it shows its protocol is closed', async () => {
     const { target } = await serve(app, { h2c: { enabled: true } });
     const client = await connectRaw(target);

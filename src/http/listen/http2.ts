@@ -101,6 +101,9 @@ export function createHttp2({ handle, timeouts, log }: Http2Options): Http2 {
   };
 
   const serve = (socket: Socket) => {
+    // Sockets of an HTTP/1 server may stay half-open. A client of HTTP/2 that has ended its side is gone, as it could no
+    // longer make room for what it gets (RFC 9113, 5.2): its session must not live on with streams that nobody takes.
+    socket.allowHalfOpen = false;
     // Emitted before emit() returns.
     server.once('session', (session) => adopt(session, socket));
     server.emit('connection', socket);

@@ -5,7 +5,6 @@ import { RegistryError } from '../../oci/errors.ts';
 import { type Part, parseRange } from '../../oci/range.ts';
 import type { Blob } from '../../registry/registry.ts';
 import type { Reply, StreamBody } from '../reply.ts';
-import { repositoryOf } from '../repository-of.ts';
 import type { ApiRequest } from '../request.ts';
 import { entityTag, isCached, notModified } from './conditional.ts';
 import type { Handler } from './services.ts';
@@ -25,7 +24,7 @@ function headersOf({ digest, mediaType }: Descriptor) {
 
 export const headBlob: Handler<'blob'> = async (call) => {
   const { request, target } = call;
-  const { blobs } = repositoryOf(call);
+  const { blobs } = call.repository;
   const descriptor = await blobs.stat(parseDigest(target.digest));
   const headers = headersOf(descriptor);
   if (isCached(request, descriptor.digest)) return notModified(headers);
@@ -34,7 +33,7 @@ export const headBlob: Handler<'blob'> = async (call) => {
 
 export const getBlob: Handler<'blob'> = async (call) => {
   const { request, target } = call;
-  const { blobs } = repositoryOf(call);
+  const { blobs } = call.repository;
   const blob = await blobs.get(parseDigest(target.digest));
   const headers = headersOf(blob.descriptor);
   if (isCached(request, blob.descriptor.digest)) return notModified(headers);
@@ -55,7 +54,7 @@ export const getBlob: Handler<'blob'> = async (call) => {
 };
 
 export const deleteBlob: Handler<'blob'> = async (call) => {
-  await repositoryOf(call).blobs.delete(parseDigest(call.target.digest));
+  await call.repository.blobs.delete(parseDigest(call.target.digest));
   return { status: 202 };
 };
 

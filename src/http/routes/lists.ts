@@ -3,7 +3,6 @@ import { parseDigest } from '../../oci/digest.ts';
 import { mediaTypes } from '../../oci/media-type.ts';
 import type { RepositoryName } from '../../oci/name.ts';
 import { json } from '../reply.ts';
-import { repositoryOf } from '../repository-of.ts';
 import { jsonList, nextLink, pageSize, takePage } from './pages.ts';
 import type { Call, Handler } from './services.ts';
 
@@ -15,7 +14,7 @@ const maxIndexSize = 4 * 1024 * 1024;
 
 export const listTags: Handler<'tags'> = async (call) => {
   const { request, pages } = call;
-  const { name, tags } = repositoryOf(call);
+  const { name, tags } = call.repository;
   const last = request.parameter('last');
   const size = pageSize(request, pages.tags);
   const source = tags.list({ ...(last !== undefined && { after: last }), signal: request.signal });
@@ -59,7 +58,7 @@ export async function* readable(
 
 export const listReferrers: Handler<'referrers'> = async (call) => {
   const { request, target } = call;
-  const { name, referrers } = repositoryOf(call);
+  const { name, referrers } = call.repository;
   const subject = parseDigest(target.digest);
   // The plus of `+json` often comes unescaped and then reads as a space, which no media type has.
   const types = request.query.getAll('artifactType').map((type) => type.replaceAll(' ', '+'));

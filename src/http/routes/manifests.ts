@@ -3,7 +3,6 @@ import { withoutParameters } from '../../oci/media-type.ts';
 import { parseTag, type Tag } from '../../oci/name.ts';
 import { isDigest, parseReference, type Reference } from '../../oci/reference.ts';
 import type { RequestBody } from '../reply.ts';
-import { repositoryOf } from '../repository-of.ts';
 import { entityTag, isCached, notModified } from './conditional.ts';
 import type { Handler } from './services.ts';
 
@@ -15,7 +14,7 @@ const maxTags = 100;
 
 export const getManifest: Handler<'manifest'> = async (call) => {
   const { request, target } = call;
-  const { manifests } = repositoryOf(call);
+  const { manifests } = call.repository;
   const { descriptor, content } = await manifests.get(parseKnown(target.reference));
   const headers = {
     'Content-Type': descriptor.mediaType,
@@ -28,7 +27,7 @@ export const getManifest: Handler<'manifest'> = async (call) => {
 
 export const putManifest: Handler<'manifest'> = async (call) => {
   const { request, target } = call;
-  const { manifests, name } = repositoryOf(call);
+  const { manifests, name } = call.repository;
   const reference = target.reference.includes(':') ? parseKnown(target.reference) : parseTag(target.reference);
   const tags = tagsOf(request.query, reference);
   const mediaType = withoutParameters(request.header('content-type'));
@@ -46,7 +45,7 @@ export const putManifest: Handler<'manifest'> = async (call) => {
 };
 
 export const deleteManifest: Handler<'manifest'> = async (call) => {
-  const { manifests, tags } = repositoryOf(call);
+  const { manifests, tags } = call.repository;
   const reference = parseKnown(call.target.reference);
   await (isDigest(reference) ? manifests.delete(reference) : tags.delete(reference));
   return { status: 202 };

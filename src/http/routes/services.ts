@@ -1,5 +1,5 @@
 import type { Authorized } from '../../auth/access.ts';
-import type { Registry } from '../../registry/registry.ts';
+import type { Registry, Repository } from '../../registry/registry.ts';
 import type { Reply } from '../reply.ts';
 import type { ApiRequest } from '../request.ts';
 import type { Target } from '../target.ts';
@@ -14,6 +14,8 @@ export interface Services {
 export interface Call<T extends Target = Target> extends Services {
   readonly request: ApiRequest;
   readonly target: T;
+  /** The one that the target names. */
+  readonly repository: T extends { name: string } ? Repository : undefined;
   readonly caller: Authorized;
 }
 

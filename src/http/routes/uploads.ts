@@ -4,13 +4,12 @@ import { type RepositoryName, tryParseRepositoryName } from '../../oci/name.ts';
 import { parseChunkRange } from '../../oci/range.ts';
 import type { Body, Upload } from '../../registry/registry.ts';
 import type { Reply } from '../reply.ts';
-import { repositoryOf } from '../repository-of.ts';
 import type { ApiRequest } from '../request.ts';
 import type { Call, Handler, TargetOf } from './services.ts';
 
 export const startUpload: Handler<'uploads'> = async (call) => {
   const { request } = call;
-  const { name, uploads } = repositoryOf(call);
+  const { name, uploads } = call.repository;
   const algorithm = request.parameter('digest-algorithm');
   const hint = algorithm === undefined ? undefined : parseDigestAlgorithm(algorithm);
 
@@ -32,20 +31,20 @@ export const startUpload: Handler<'uploads'> = async (call) => {
 
 export const getUpload: Handler<'upload'> = async (call) => {
   const upload = await find(call);
-  return { status: 204, headers: progress(call.request, call.target.name, upload, await upload.size()) };
+  return { status: 204, headers: progress(call.request, call.repository.name, upload, await upload.size()) };
 };
 
 export const patchUpload: Handler<'upload'> = (call) =>
   inOrder(call, async (upload, body, start) => {
     const size = await upload.append(body, start);
-    return accepted(call.request, call.target.name, upload, size);
+    return accepted(call.request, call.repository.name, upload, size);
   });
 
 export const putUpload: Handler<'upload'> = async (call) => {
   const digest = digestOf(call.request);
   return inOrder(call, async (upload, body, start) => {
     await upload.commit(digest, body, start);
-    return created(call.request, call.target.name, digest);
+    return created(call.request, call.repository.name, digest);
   });
 };
 
@@ -56,7 +55,7 @@ export const cancelUpload: Handler<'upload'> = async (call) => {
 };
 
 function find(call: Call<TargetOf<'upload'>>): Promise<Upload> {
-  return repositoryOf(call).uploads.find(call.target.id);
+  return call.repository.uploads.find(call.target.id);
 }
 
 /** Every mount that cannot be done becomes an ordinary upload; docker gives up on any other answer. */
@@ -69,7 +68,7 @@ async function mount(call: Call<TargetOf<'uploads'>>): Promise<Digest | undefine
   const source = from === undefined ? undefined : tryParseRepositoryName(from);
   if (from !== undefined && source === undefined) return undefined;
   const readable = (name: RepositoryName) => caller.allows({ type: 'repository', name, actions: ['pull'] });
-  return (await repositoryOf(call).blobs.mount(digest, source, readable))?.digest;
+  return (await call.repository.blobs.mount(digest, source, readable))?.digest;
 }
 
 /** Runs a request with a body on an upload; a chunk that does not fit is answered with where the upload stands. */
@@ -77,7 +76,7 @@ async function inOrder(
   call: Call<TargetOf<'upload'>>,
   run: (upload: Upload, body: Body, start: number | undefined) => Promise<Reply>,
 ): Promise<Reply> {
-  const { request, target } = call;
+  const { request } = call;
   const upload = await find(call);
   try {
     const header = request.header('content-range');
@@ -94,7 +93,7 @@ async function inOrder(
     return await run(upload, body, chunk.start);
   } catch (error) {
     if (!isRegistryError(error, 'UPLOAD_OUT_OF_ORDER')) throw error;
-    const headers = progress(request, target.name, upload, await upload.size());
+    const headers = progress(request, call.repository.name, upload, await upload.size());
     throw new RegistryError(error.code, { detail: error.detail, headers, cause: error, ...message(error) });
   }
 }

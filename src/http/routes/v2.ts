@@ -1,6 +1,6 @@
 import type { Access, AccessController, Action } from '../../auth/access.ts';
 import { isRegistryError, RegistryError } from '../../oci/errors.ts';
-import { parseRepositoryName } from '../../oci/name.ts';
+import { parseRepositoryName, type RepositoryName } from '../../oci/name.ts';
 import { json, type Reply } from '../reply.ts';
 import type { ApiRequest } from '../request.ts';
 import { parseTarget, type Target } from '../target.ts';
@@ -31,18 +31,12 @@ const write: readonly Action[] = ['pull', 'push'];
 const remove: readonly Action[] = ['delete'];
 
 /** What a request must be allowed to do. Cancelling one's own upload is part of pushing. */
-function accessOf(target: Target, method: string): Access[] {
-  if (target.kind === 'base') return [];
+function accessOf(target: Target, name: RepositoryName | undefined, method: string): Access[] {
   if (target.kind === 'catalog') return [{ type: 'registry', name: 'catalog', actions: ['*'] }];
+  if (name === undefined) return [];
   const reads = method === 'GET' || method === 'HEAD';
   const deletes = method === 'DELETE' && target.kind !== 'upload';
-  return [
-    {
-      type: 'repository',
-      name: parseRepositoryName(target.name),
-      actions: deletes ? remove : reads && target.kind !== 'upload' ? read : write,
-    },
-  ];
+  return [{ type: 'repository', name, actions: deletes ? remove : reads && target.kind !== 'upload' ? read : write }];
 }
 
 export interface V2Options extends Services {
@@ -67,10 +61,12 @@ export function createV2({ access, ...services }: V2Options): (request: ApiReque
     const methods: Partial<Record<string, (call: never) => Promise<Reply>>> = routes[target.kind];
     const handler = Object.hasOwn(methods, request.method) ? methods[request.method] : undefined;
     if (handler === undefined) throw refused(methods, request.method);
-    const caller = await access.authorize(request, accessOf(target, request.method));
+    const name = 'name' in target ? parseRepositoryName(target.name) : undefined;
+    const caller = await access.authorize(request, accessOf(target, name, request.method));
     request.user = caller.subject;
+    const repository = name && services.registry.repository(name);
     try {
-      return await handler({ ...services, request, target, caller } as never);
+      return await handler({ ...services, request, target, repository, caller } as never);
     } catch (error) {
       throw isRegistryError(error, 'UNSUPPORTED') ? refused(methods, request.method, error) : error;
     }
