@@ -151,7 +151,7 @@ function cutWriter(writer: StorageWriter, bytes: number, error: Error): StorageW
       if (taken.length < chunk.length) throw error;
     },
     close: () => writer.close(),
-    commit: (to) => writer.commit(to),
+    commit: (to, preceding) => writer.commit(to, preceding),
     cancel: () => writer.cancel(),
   };
 }

@@ -89,6 +89,16 @@ describe('faults', () => {
     expect(await driver.get('/a')).toHaveLength(0);
   });
 
+  test('that cut a writer pass on what precedes its commit', async () => {
+    const { driver, cutWrites } = withFaults(createInMemoryDriver());
+    cutWrites('/w', 100);
+    const writer = await driver.writer('/w');
+    await writer.write(pattern(20));
+    await writer.commit('/data', [{ path: '/link', content: Buffer.from('x') }]);
+    expect((await driver.get('/link')).toString()).toBe('x');
+    expect(await driver.get('/data')).toHaveLength(20);
+  });
+
   test('cut what is written and what is read after so many bytes', async () => {
     const { driver, cutWrites, cutReads, clear } = withFaults(createInMemoryDriver());
     cutWrites('/w', 25);
