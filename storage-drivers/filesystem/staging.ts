@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { DailyTask } from './daily-task.ts';
 import { errnoOf } from './errors.ts';
 import * as io from './io.ts';
 
@@ -18,7 +19,7 @@ const abandonedAfter = 24 * 60 * 60 * 1000;
 export class StagingArea {
   readonly #folder: string;
   #ready: Promise<void> | undefined;
-  #sweeping: Promise<void> | undefined;
+  readonly #sweeping = new DailyTask(() => this.#sweep());
 
   /** @param root of the storage */
   constructor(root: string) {
@@ -48,9 +49,9 @@ export class StagingArea {
     await rm(path, { recursive: true, force: true }).catch(() => undefined);
   }
 
-  /** Resolves when no work in the background is left. */
-  async close(): Promise<void> {
-    await this.#sweeping;
+  /** Ends the work in the background; resolves when none is left. */
+  close(): Promise<void> {
+    return this.#sweeping.close();
   }
 
   /** Makes the area when it is used for the first time, and again when somebody removed it while the server ran. */
@@ -75,7 +76,7 @@ export class StagingArea {
       this.#ready = undefined;
       throw error;
     }
-    this.#sweeping ??= this.#sweep();
+    this.#sweeping.start();
   }
 
   /** Removes what processes that died left behind. */

@@ -117,6 +117,7 @@ describe('the lock of a writer', () => {
     vi.advanceTimersByTime(beat);
     await vi.waitFor(() => expect(statSync(file).mtimeMs).toBeGreaterThan(then));
     await lock.release();
+    await locks.close();
     expect(vi.getTimerCount()).toBe(0);
   });
 
@@ -130,6 +131,19 @@ describe('the lock of a writer', () => {
     await lock.release();
     expect(readFileSync(file, 'utf8')).toContain('theirs');
     await locks.close();
+  });
+
+  test('of a process that died while this one ran is swept within a day', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    const locks = new WriterLocks(root, { beat, silence });
+    await (await locks.acquire('/other')).release();
+    leave({ ...self, started: '1' });
+    await vi.waitFor(() => {
+      vi.advanceTimersByTime(24 * 60 * 60 * 1000);
+      expect(readdirSync(folder)).toEqual([]);
+    });
+    await locks.close();
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   test('of a dead process on a path that nobody asks for again is swept', async () => {

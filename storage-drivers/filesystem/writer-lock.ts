@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { unlink } from 'node:fs/promises';
 import { WriterBusyError } from '../driver.ts';
+import { DailyTask } from './daily-task.ts';
 import { driverName, isMissing } from './errors.ts';
 import { LockFiles, type LockRecord } from './lock-file.ts';
 import { type ProcessIdentity, processIdentity } from './process-identity.ts';
@@ -45,8 +46,8 @@ export class WriterLocks {
   readonly #files: LockFiles;
   readonly #times: LockTimes;
   readonly #held = new Set<Held>();
+  readonly #sweeping = new DailyTask(() => this.#sweep());
   #self: ProcessIdentity | undefined;
-  #sweeping: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(root: string, times: LockTimes = defaultTimes) {
@@ -65,7 +66,7 @@ export class WriterLocks {
       await this.#files.breakStale(file, self);
       if (!(await this.#files.create(file, content))) throw new WriterBusyError(driverName, path);
     }
-    this.#sweeping ??= this.#files.sweep(self).catch(() => undefined);
+    this.#sweeping.start();
     const held: Held = { file, content, shown: Date.now(), lost: false, released: false };
     this.#held.add(held);
     this.#timer ??= setInterval(() => void this.#beat(), this.#times.beat).unref();
@@ -78,10 +79,14 @@ export class WriterLocks {
     };
   }
 
-  /** Resolves when no work in the background is left; what is held stays held until this process ends. */
+  /** Ends the work in the background; resolves when none is left. What is held stays held until this process ends. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    await this.#sweeping;
+    await this.#sweeping.close();
+  }
+
+  async #sweep(): Promise<void> {
+    if (this.#self !== undefined) await this.#files.sweep(this.#self);
   }
 
   async #beat(): Promise<void> {
