@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync }
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { namesOf, pattern, readAll } from '../testing/fixture.ts';
 import { isSettled } from './content-cache.ts';
+import { Listings } from './listing.ts';
 import { createFixture, type FilesystemFixture } from './testing/fixture.ts';
 
 // Files change here behind the driver's back and in place, as distribution 2.8 writes them.
@@ -92,6 +93,47 @@ describe('caches never answer with what was', () => {
     expect(await first()).toBe(entry);
     writeFileSync(`${root}/f/0`, '');
     expect(await first()).toEqual({ name: '0', kind: 'object' });
+  });
+
+  test('a listing longer than all that is kept of names is kept too', async () => {
+    const listings = new Listings(fixture.root, 10);
+    for (const folder of ['large', 'small']) mkdirSync(`${fixture.root}/${folder}`);
+    for (let index = 0; index < 50; index += 1) writeFileSync(`${fixture.root}/large/n${index}`, '');
+    writeFileSync(`${fixture.root}/small/a`, '');
+    await settle(`${fixture.root}/large`);
+    await settle(`${fixture.root}/small`);
+    const read = async (path: string) => (await listings.list(path).next()).value;
+    const [large, small] = [await read('/large'), await read('/small')];
+    expect(await read('/large')).toBe(large);
+    expect(await read('/small')).toBe(small);
+  });
+
+  test('listings of one folder at the same time read it once', async () => {
+    const { driver, root } = fixture;
+    mkdirSync(`${root}/f`);
+    writeFileSync(`${root}/f/a`, '');
+    await settle(`${root}/f`);
+    const read = async () => {
+      for await (const entry of driver.list('/f')) return entry;
+      return undefined;
+    };
+    const entries = await Promise.all(Array.from({ length: 8 }, read));
+    expect(entries[0]).toEqual({ name: 'a', kind: 'object' });
+    expect(new Set(entries).size).toBe(1);
+  });
+
+  test('a listing sees what was there when it was asked for, also when another one was under way', async () => {
+    const { driver, root } = fixture;
+    mkdirSync(`${root}/f`);
+    for (let round = 0; round < 200; round += 1) {
+      const running = namesOf(driver, '/f');
+      // So that the running one has come to different points.
+      for (let turn = 0; turn < round % 4; turn += 1) await new Promise(setImmediate);
+      writeFileSync(`${root}/f/n${round}`, '');
+      expect(await Promise.all([namesOf(driver, '/f'), namesOf(driver, '/f')])).toEqual([[`n${round}`], [`n${round}`]]);
+      await running;
+      rmSync(`${root}/f/n${round}`);
+    }
   });
 
   test('what a link leads to is looked up for each listing', async () => {

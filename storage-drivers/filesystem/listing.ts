@@ -7,8 +7,11 @@ import { driverName, isMissing, storageFault } from './errors.ts';
 import * as io from './io.ts';
 import { locksFolder, privateFolder, stagingFolder } from './staging.ts';
 
-/** Names that all cached listings hold together; one takes 100–150 bytes. */
-const capacity = 100_000;
+/**
+ * Names that all cached listings hold together; one takes 100–150 bytes. A listing counts for at most half of it, so
+ * that the largest folders, which cost most to read, are kept too: two of them at a time, however long.
+ */
+const defaultCapacity = 100_000;
 
 /** Entries that are fetched from the kernel at once. */
 const readSize = 1024;
@@ -17,31 +20,40 @@ interface Listing extends Fingerprint {
   readonly entries: readonly StorageEntry[];
 }
 
+/** A folder that is being read. */
+interface Load {
+  readonly entries: Promise<readonly StorageEntry[]>;
+  /** For all who asked after it had begun: it may have passed by what came just before they asked. */
+  next: Promise<readonly StorageEntry[]> | undefined;
+}
+
 /**
  * Sorted listings of folders. One is good as long as the folder's time stamps have not moved since before it was read
  * (every entry that comes or goes moves them) and had settled then; so a page costs one stat and a binary search,
  * however long the listing is.
  *
- * A file system gives names in no order: the first page of a folder that changed reads and sorts all of it.
+ * A file system gives names in no order: the first page of a folder that changed reads and sorts all of it. One read of
+ * a folder runs at a time; who asks meanwhile waits for it, and then for a proof that it is still good or one more read.
  */
 export class Listings {
   readonly #root: string;
-  readonly #cache = new LRUCache<string, Listing>({
-    maxSize: capacity,
-    sizeCalculation: (listing) => listing.entries.length + 1,
-  });
+  readonly #cache: LRUCache<string, Listing>;
+  readonly #loads = new Map<string, Load>();
 
-  constructor(root: string) {
+  constructor(root: string, capacity: number = defaultCapacity) {
     this.#root = root;
+    this.#cache = new LRUCache({
+      maxSize: capacity,
+      sizeCalculation: (listing) => Math.min(listing.entries.length + 1, Math.floor(capacity / 2)),
+    });
   }
 
   async *list(path: string, options: ListOptions = {}): AsyncGenerator<StorageEntry, void, undefined> {
-    const { after, limit = Number.POSITIVE_INFINITY, signal } = options;
+    const { after, signal } = options;
     signal?.throwIfAborted();
     const entries = await this.#entries(path);
     const first = after === undefined ? 0 : firstBehind(entries, after);
-    const end = Math.min(entries.length, first + limit);
-    for (let index = first; index < end; index += 1) {
+    for (let index = first; index < entries.length; index += 1) {
       const entry = entries[index];
       signal?.throwIfAborted();
       if (entry !== undefined) yield entry;
@@ -55,7 +67,7 @@ export class Listings {
       // Synchronous for the reason that ContentCache gives.
       const now = known === undefined ? undefined : statNow(folder);
       if (known !== undefined && now !== undefined && isUnchanged(known, now)) return known.entries;
-      return await this.#read(path);
+      return await this.#load(path);
     } catch (error) {
       if (isMissing(error)) {
         this.#cache.delete(folder);
@@ -63,6 +75,18 @@ export class Listings {
       }
       throw storageFault(error, path);
     }
+  }
+
+  #load(path: string): Promise<readonly StorageEntry[]> {
+    const running = this.#loads.get(path);
+    if (running !== undefined) {
+      const retry = () => this.#entries(path);
+      running.next ??= running.entries.then(retry, retry);
+      return running.next;
+    }
+    const entries = this.#read(path).finally(() => this.#loads.delete(path));
+    this.#loads.set(path, { entries, next: undefined });
+    return entries;
   }
 
   async #read(path: string): Promise<readonly StorageEntry[]> {
