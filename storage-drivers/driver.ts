@@ -10,8 +10,8 @@
  *
  * 1. **Atomic.** An object that can be seen is whole. `put` and `commit` replace the old bytes by the new ones at one
  *    instant; a reader that has begun keeps reading the old ones.
- * 2. **Durable.** When `put`, `commit`, `close`, `move` or `delete` has resolved, a power cut does not undo it
- *    (`durable: false` excepted).
+ * 2. **Durable.** When `put`, `commit`, `close` or `delete` has resolved, a power cut does not undo it.
+ *    With `durable: false` neither this nor the first promise holds across a power cut.
  * 3. **Read after write.** What has resolved is what the next call sees, from any process.
  * 4. **Errors** are the classes below, with `code`, `driver`, `path` and `cause`. What is none of them was not foreseen.
  *
@@ -64,19 +64,12 @@ export interface StorageDriver {
   stat(path: string, options?: ReadOptions): Promise<StorageStat>;
 
   /**
-   * The names directly below a folder, in byte order of the name (UTF-8, no locale), starting behind `after`, at most
-   * `limit`. Costs no more than its page where the storage allows it; never holds more than the storage's own page and
-   * may be abandoned at any time. A folder that does not exist has no names. Names that are no valid path segments
-   * (temporary files of other programs) are left out.
+   * The names directly below a folder, in byte order of the name (UTF-8, no locale), starting behind `after`. Costs no
+   * more than what is read of it where the storage allows it; never holds more than the storage's own page and may be
+   * abandoned at any time. A folder that does not exist has no names. Names that are no valid path segments (temporary
+   * files of other programs) are left out.
    */
   list(path: string, options?: ListOptions): AsyncIterable<StorageEntry>;
-
-  /**
-   * Moves one object over another one, which is replaced.
-   *
-   * @throws PathNotFoundError when `from` does not exist
-   */
-  move(from: string, to: string): Promise<void>;
 
   /**
    * Deletes an object, or a folder with everything below it. A folder that is left empty may vanish or go on to be
@@ -93,8 +86,13 @@ export interface StorageDriver {
    */
   redirectUrl?(path: string, options: RedirectOptions): Promise<string | undefined>;
 
-  /** Optional: says whether the storage can be used now. @throws StorageError with the reason. */
-  check?(signal?: AbortSignal): Promise<void>;
+  /**
+   * Optional: says whether the storage can be used now. Only looks, and so passes on a storage that is read-only on
+   * purpose; with `write` it makes what is missing and tries to write as well, once, when a server starts.
+   *
+   * @throws StorageError with the reason and what to do
+   */
+  check?(options?: CheckOptions): Promise<void>;
 
   /** Releases what the driver holds (connections, timers). No call may follow. */
   close?(): Promise<void>;
@@ -104,6 +102,11 @@ export interface ReadOptions {
   signal?: AbortSignal;
 }
 
+export interface CheckOptions extends ReadOptions {
+  /** Whether it must be possible to write. Default false. */
+  write?: boolean;
+}
+
 /** An object to be stored. */
 export interface StorageObject {
   path: string;
@@ -111,7 +114,10 @@ export interface StorageObject {
 }
 
 export interface PutOptions {
-  /** false: the object may be lost in a power cut (but is never seen half written). Default true. */
+  /**
+   * false: after a power cut the object may be missing, empty or cut short, also when it replaced another one. Without
+   * one it is never seen half written. Default true.
+   */
   durable?: boolean;
 }
 
@@ -130,7 +136,6 @@ export interface RangeOptions extends ReadOptions {
 export interface ListOptions extends ReadOptions {
   /** Exclusive; need not exist. */
   after?: string;
-  limit?: number;
 }
 
 export interface RedirectOptions extends ReadOptions {

@@ -1,28 +1,45 @@
 import { constants } from 'node:fs';
-import { mkdir, stat } from 'node:fs/promises';
+import { mkdir, opendir, stat } from 'node:fs/promises';
 import { StorageError } from '../driver.ts';
 import { driverName, errnoOf } from './errors.ts';
 import * as io from './io.ts';
 import type { StagingArea } from './staging.ts';
 
 /**
- * Says whether the root can be written now, and if not, what to do about it.
+ * Looks whether the root is a folder that can be read now, and says what to do if not. Changes nothing.
  *
  * @throws StorageError for the path `/`
  */
-export async function checkRoot(root: string, area: StagingArea): Promise<void> {
+export async function checkRoot(root: string): Promise<void> {
+  try {
+    const folder = await opendir(root);
+    try {
+      await folder.read();
+    } finally {
+      await folder.close();
+    }
+  } catch (error) {
+    throw await explain(root, error, 'read');
+  }
+}
+
+/**
+ * Makes the root if it is missing, tries whether files can be made in it, and says what to do if not.
+ *
+ * @throws StorageError for the path `/`
+ */
+export async function checkRootWritable(root: string, area: StagingArea): Promise<void> {
   try {
     await mkdir(root, { recursive: true });
-    if (!(await stat(root)).isDirectory()) throw fault('STORAGE_FAULT', `${root} is not a folder`);
     const probe = await area.create(constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL);
     await io.close(probe.fd);
     await io.unlink(probe.path);
   } catch (error) {
-    throw await explain(root, error);
+    throw await explain(root, error, 'written');
   }
 }
 
-async function explain(root: string, error: unknown): Promise<unknown> {
+async function explain(root: string, error: unknown, purpose: 'read' | 'written'): Promise<unknown> {
   switch (errnoOf(error)) {
     case 'EACCES':
     case 'EPERM': {
@@ -31,11 +48,17 @@ async function explain(root: string, error: unknown): Promise<unknown> {
         (stats) => ` (owned by ${stats.uid}:${stats.gid})`,
         () => '',
       );
-      const message = `${root}${owner} cannot be written by this process, which runs as ${user}: chown -R ${user} ${root}`;
+      const message = `${root}${owner} cannot be ${purpose} by this process, which runs as ${user}: chown -R ${user} ${root}`;
       return fault('STORAGE_DENIED', message, error);
     }
     case 'EROFS':
-      return fault('STORAGE_READ_ONLY', `${root} is mounted read-only: mount it writable`, error);
+      return fault(
+        'STORAGE_READ_ONLY',
+        `${root} is mounted read-only: mount it writable, or set storage.maintenance.readonly.enabled`,
+        error,
+      );
+    case 'ENOENT':
+      return fault('STORAGE_FAULT', `${root} does not exist: mount the volume, or make the folder`, error);
     case 'EEXIST':
     case 'ENOTDIR':
       return fault('STORAGE_FAULT', `${root} is not a folder, or lies below a file`, error);

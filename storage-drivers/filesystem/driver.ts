@@ -2,6 +2,7 @@ import { closeSync, constants, type Stats } from 'node:fs';
 import { resolve } from 'node:path';
 import { LRUCache } from 'lru-cache';
 import {
+  type CheckOptions,
   type DeleteOptions,
   InvalidOffsetError,
   type ListOptions,
@@ -16,16 +17,15 @@ import {
   type StorageStat,
   type StorageWriter,
 } from '../driver.ts';
-import { checkRoot } from './check.ts';
+import { checkRoot, checkRootWritable } from './check.ts';
 import { ContentCache, maxCachedSize, statNow } from './content-cache.ts';
 import { openAppended, openStaged } from './destination.ts';
 import { driverName, isMissing, storageFault } from './errors.ts';
-import { syncFolder } from './folders.ts';
 import * as io from './io.ts';
 import { Listings } from './listing.ts';
 import { openObject, readContent } from './object.ts';
 import type { FilesystemOptions } from './options.ts';
-import { publish, relocate, type StagedFile, syncFile } from './publish.ts';
+import { publish, type StagedFile } from './publish.ts';
 import { contentReader, FileReader } from './reader.ts';
 import { remove } from './removal.ts';
 import { StagingArea } from './staging.ts';
@@ -153,18 +153,6 @@ class FilesystemDriver implements StorageDriver {
     return this.#listings.list(path, options);
   }
 
-  async move(from: string, to: string): Promise<void> {
-    const file = this.#root + from;
-    try {
-      const stats = await this.#stat(file);
-      if (!stats?.isFile()) throw new PathNotFoundError(driverName, from);
-      await syncFile(file);
-      await syncFolder(await relocate(file, this.#root + to));
-    } catch (error) {
-      throw storageFault(error, from);
-    }
-  }
-
   async delete(path: string, options?: DeleteOptions): Promise<void> {
     try {
       await remove(this.#area, this.#root + path, options?.durable ?? true);
@@ -173,13 +161,14 @@ class FilesystemDriver implements StorageDriver {
     }
   }
 
-  async check(signal?: AbortSignal): Promise<void> {
+  async check({ write = false, signal }: CheckOptions = {}): Promise<void> {
     signal?.throwIfAborted();
     // A file system that hangs (a network one, as a rule) must not make the caller hang.
     const aborted = new Promise<never>((_, reject) => {
       signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
     });
-    await Promise.race([checkRoot(this.#root === '' ? '/' : this.#root, this.#area), aborted]);
+    const root = this.#root === '' ? '/' : this.#root;
+    await Promise.race([write ? checkRootWritable(root, this.#area) : checkRoot(root), aborted]);
   }
 
   async close(): Promise<void> {

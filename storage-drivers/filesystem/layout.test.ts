@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { appendFile, mkdir, readdir, readFile, stat, symlink, utimes, writeFile } from 'node:fs/promises';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { keep, namesOf, pattern, readAll } from '../testing/fixture.ts';
 import { createFixture, type FilesystemFixture } from './testing/fixture.ts';
 
@@ -170,6 +170,24 @@ describe('on a folder that distribution has written, or will read', () => {
     expect(await readdir(`${root}/_berth/staging`)).toEqual(['young']);
   });
 
+  test('what others leave behind while the server runs is swept once a day, until the driver is closed', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const day = 24 * 60 * 60 * 1000;
+    const { driver, root } = fixture;
+    await driver.put('/a', Buffer.from('x'));
+    const left = `${root}/_berth/staging/left`;
+    await writeFile(left, 'x');
+    const then = new Date(Date.now() - day - 1000);
+    await utimes(left, then, then);
+    await vi.waitFor(() => {
+      vi.advanceTimersByTime(day);
+      expect(existsSync(left)).toBe(false);
+    });
+    await driver.close?.();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
   test('the storage goes on when somebody removes the private folder', async () => {
     const { driver, root } = fixture;
     await driver.put('/a', Buffer.from('x'));
@@ -177,7 +195,7 @@ describe('on a folder that distribution has written, or will read', () => {
     await driver.put('/b/c', Buffer.from('y'));
     execFileSync('rm', ['-r', `${root}/_berth`]);
     await driver.delete('/b');
-    await driver.check?.();
+    await driver.check?.({ write: true });
     expect(await namesOf(driver, '/b')).toEqual([]);
   });
 
@@ -208,20 +226,35 @@ describe('on a folder that distribution has written, or will read', () => {
 
   test('check gives up when it is told to', async () => {
     const signal = AbortSignal.abort(new Error('took too long'));
-    await expect(fixture.driver.check?.(signal)).rejects.toThrow('took too long');
+    await expect(fixture.driver.check?.({ signal })).rejects.toThrow('took too long');
   });
 
-  test('check makes the root, and says when it is no folder', async () => {
-    const { driver, root } = await createFixture();
-    execFileSync('rm', ['-r', root]);
+  test('check only looks; that the storage can be written is tried when it is asked for', async () => {
+    const { driver, root } = fixture;
     await driver.check?.();
-    expect((await stat(root)).isDirectory()).toBe(true);
+    expect(await readdir(root)).toEqual([]);
+    await driver.check?.({ write: true });
+    expect(await readdir(`${root}/_berth/staging`)).toEqual([]);
+  });
+
+  test('check says that the root is missing, and makes it where it is to be written', async () => {
+    const { driver, root } = fixture;
     execFileSync('rm', ['-r', root]);
-    await writeFile(root, 'x');
     await expect(driver.check?.()).rejects.toMatchObject({
       code: 'STORAGE_FAULT',
-      message: expect.stringContaining(root),
+      message: expect.stringContaining(`${root} does not exist`),
     });
-    execFileSync('rm', [root]);
+    await driver.check?.({ write: true });
+    await driver.check?.();
+  });
+
+  test.each([{}, { write: true }])('check says when the root is no folder, with %j', async (options) => {
+    const { driver, root } = fixture;
+    execFileSync('rm', ['-r', root]);
+    await writeFile(root, 'x');
+    await expect(driver.check?.(options)).rejects.toMatchObject({
+      code: 'STORAGE_FAULT',
+      message: expect.stringContaining(`${root} is not a folder`),
+    });
   });
 });

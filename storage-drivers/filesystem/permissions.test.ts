@@ -30,6 +30,7 @@ describe('as a user who may not do everything', { timeout: 60_000 }, () => {
     await chmod(`${fixture.root}/f/secret`, 0o000);
     const outcomes = await attempts('/f/secret');
     expect(outcomes.get('check /')).toBe('ok');
+    expect(outcomes.get('check for writing /')).toBe('ok');
     expect(outcomes.get('get /f/secret')).toMatchObject({ code: 'STORAGE_DENIED', path: '/f/secret' });
     expect(outcomes.get('reader /f/secret')).toMatchObject({ code: 'STORAGE_DENIED', path: '/f/secret' });
     expect(outcomes.get('stat /f/secret')).toBe('ok');
@@ -56,9 +57,18 @@ describe('as a user who may not do everything', { timeout: 60_000 }, () => {
 
   test('check says whose folder it is and what to do', async () => {
     if (process.getuid?.() === 0) await chown(fixture.root, 1234, 1234);
-    await chmod(fixture.root, 0o555);
-    const outcome = (await attempts()).get('check /');
-    expect(outcome).toMatchObject({ code: 'STORAGE_DENIED' });
-    expect(JSON.stringify(outcome)).toMatch(/owned by \d+:\d+.*cannot be written.*chown -R \d+:\d+ /);
+    for (const [mode, call, purpose] of [
+      [0o555, 'check for writing /', 'written'],
+      [0o000, 'check /', 'read'],
+    ] as const) {
+      await chmod(fixture.root, mode);
+      const outcomes = await attempts();
+      const outcome = outcomes.get(call);
+      expect(outcome).toMatchObject({ code: 'STORAGE_DENIED' });
+      const advice = new RegExp(`owned by \\d+:\\d+.*cannot be ${purpose}.*chown -R \\d+:\\d+ `);
+      expect(JSON.stringify(outcome)).toMatch(advice);
+      if (purpose === 'written') expect(outcomes.get('check /')).toBe('ok');
+    }
+    await chmod(fixture.root, 0o777);
   });
 });

@@ -180,7 +180,7 @@ async function copyAcross(from: string, to: string, durable: boolean): Promise<v
 }
 
 /** Makes the bytes of a file last, whoever wrote them. */
-export async function syncFile(path: string): Promise<void> {
+async function syncFile(path: string): Promise<void> {
   const fd = await io.open(path, constants.O_RDONLY);
   try {
     await io.fsync(fd);

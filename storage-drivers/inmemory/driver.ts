@@ -84,22 +84,13 @@ export function createInMemoryDriver(store: MemoryStore = createMemoryStore()): 
       throw new PathNotFoundError(driverName, path);
     },
 
-    async *list(path, { after, limit = Number.POSITIVE_INFINITY, signal } = {}) {
+    async *list(path, { after, signal } = {}) {
       signal?.throwIfAborted();
-      let left = limit;
       for (const entry of tree.entries(path)) {
         signal?.throwIfAborted();
         if (after !== undefined && entry.name <= after) continue;
-        if (left <= 0) return;
-        left -= 1;
         yield entry;
       }
-    },
-
-    async move(from, to) {
-      const content = find(from);
-      set(to, content);
-      if (to !== from) tree.delete(from);
     },
 
     async delete(path) {

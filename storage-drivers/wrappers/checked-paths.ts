@@ -40,11 +40,6 @@ export function withCheckedPaths(driver: StorageDriver): StorageDriver {
     list(path, options) {
       return isStoragePath(path) ? driver.list(path, options) : refused(driver.name, path);
     },
-    async move(from, to) {
-      verify(from);
-      verify(to);
-      return driver.move(from, to);
-    },
     async delete(path, options) {
       verify(path);
       return driver.delete(path, options);
@@ -55,7 +50,7 @@ export function withCheckedPaths(driver: StorageDriver): StorageDriver {
         return redirectUrl.call(driver, path, options);
       },
     }),
-    ...(check && { check: (signal) => check.call(driver, signal) }),
+    ...(check && { check: (options) => check.call(driver, options) }),
     ...(close && { close: () => close.call(driver) }),
   };
 }

@@ -13,16 +13,15 @@ export type StorageOperation =
   | 'cancel'
   | 'stat'
   | 'list'
-  | 'move'
   | 'delete'
   | 'redirectUrl'
   | 'check';
 
 export interface StorageCall {
   readonly operation: StorageOperation;
-  /** Of the object; `/` for `check`. A `commit` and a `move` have the one they leave. */
+  /** Of the object; `/` for `check`. A `commit` has the one it leaves. */
   readonly path: string;
-  /** Where a `commit` or a `move` leads. */
+  /** Where a `commit` leads. */
   readonly to?: string;
 }
 
@@ -55,13 +54,12 @@ export function intercept(driver: StorageDriver, around: Around): StorageDriver 
       await around({ operation: 'list', path }, async () => undefined);
       yield* driver.list(path, options);
     },
-    move: (from, to) => around({ operation: 'move', path: from, to }, () => driver.move(from, to)),
     delete: (path, options) => around({ operation: 'delete', path }, () => driver.delete(path, options)),
     ...(redirectUrl && {
       redirectUrl: (path, options) =>
         around({ operation: 'redirectUrl', path }, () => redirectUrl.call(driver, path, options)),
     }),
-    ...(check && { check: (signal) => around({ operation: 'check', path: '/' }, () => check.call(driver, signal)) }),
+    ...(check && { check: (options) => around({ operation: 'check', path: '/' }, () => check.call(driver, options)) }),
     ...(close && { close: () => close.call(driver) }),
   };
 }

@@ -74,6 +74,7 @@ const tasks: Readonly<Record<string, Task>> = {
       say({ call, path, outcome });
     };
     await attempt('check', '/', async () => driver.check?.());
+    await attempt('check for writing', '/', async () => driver.check?.({ write: true }));
     for (const path of paths) {
       await attempt('get', path, () => driver.get(path));
       await attempt('reader', path, async () => (await driver.reader(path)).close());

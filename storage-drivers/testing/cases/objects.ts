@@ -165,7 +165,6 @@ export const objectCases: readonly DriverCase[] = [
         await expect(driver.reader(path)).rejects.toMatchObject(fault);
         await expect(driver.stat(path)).rejects.toMatchObject(fault);
         await expect(driver.delete(path)).rejects.toMatchObject(fault);
-        await expect(driver.move(path, '/b')).rejects.toMatchObject(fault);
       }
     },
   },
@@ -175,7 +174,6 @@ export const objectCases: readonly DriverCase[] = [
       await driver.put('/a/object', Buffer.from('x'));
       await expect(driver.get('/a')).rejects.toMatchObject({ code: 'PATH_NOT_FOUND' });
       await expect(driver.reader('/a')).rejects.toMatchObject({ code: 'PATH_NOT_FOUND' });
-      await expect(driver.move('/a', '/b')).rejects.toMatchObject({ code: 'PATH_NOT_FOUND' });
     },
   },
   {

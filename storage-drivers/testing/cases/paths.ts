@@ -34,8 +34,6 @@ export const pathCases: readonly DriverCase[] = [
         await expect(driver.writer(path)).rejects.toMatchObject(fault);
         await expect(driver.stat(path)).rejects.toMatchObject(fault);
         await expect(namesOf(driver, path)).rejects.toMatchObject(fault);
-        await expect(driver.move(path, '/c')).rejects.toMatchObject(fault);
-        await expect(driver.move('/a/b', path)).rejects.toMatchObject(fault);
         await expect(driver.delete(path)).rejects.toMatchObject(fault);
       }
       expect((await driver.get('/a/b')).toString()).toBe('x');

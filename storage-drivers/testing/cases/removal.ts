@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { type DriverCase, keep, namesOf, pattern } from '../fixture.ts';
 
-/** `delete` and `move`. */
+/** `delete`. */
 export const removalCases: readonly DriverCase[] = [
   {
     name: 'a deleted object is gone for all processes, and its neighbours stay',
@@ -38,35 +38,6 @@ export const removalCases: readonly DriverCase[] = [
       await driver.delete('/f/a/b/c');
       expect(await namesOf(driver, '/f')).toEqual([]);
       await expect(driver.stat('/f/a')).rejects.toMatchObject({ code: 'PATH_NOT_FOUND' });
-    },
-  },
-  {
-    name: 'a move takes the object, and replaces the one at its target',
-    async run({ driver, another }) {
-      const other = await another();
-      await driver.put('/from/a', Buffer.from('new'));
-      await driver.put('/to/b', Buffer.from('old'));
-      await driver.move('/from/a', '/to/b');
-      expect((await other.get('/to/b')).toString()).toBe('new');
-      await expect(other.get('/from/a')).rejects.toMatchObject({ code: 'PATH_NOT_FOUND' });
-      await driver.move('/to/b', '/quite/new/folder/c');
-      expect((await other.get('/quite/new/folder/c')).toString()).toBe('new');
-    },
-  },
-  {
-    name: 'a move of nothing leaves the target as it was',
-    async run({ driver }) {
-      await driver.put('/to', Buffer.from('old'));
-      await expect(driver.move('/missing', '/to')).rejects.toMatchObject({ code: 'PATH_NOT_FOUND', path: '/missing' });
-      expect((await driver.get('/to')).toString()).toBe('old');
-    },
-  },
-  {
-    name: 'a move onto itself changes nothing',
-    async run({ driver }) {
-      await driver.put('/a', Buffer.from('x'));
-      await driver.move('/a', '/a');
-      expect((await driver.get('/a')).toString()).toBe('x');
     },
   },
   {
