@@ -2,6 +2,8 @@ import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { faultsOf, fileWith, loadText, warningsOf } from './testing/load-text.ts';
 
+const listening = 'must be host:port with a number as port, or the path of a socket with http.net unix';
+const reached = 'must be host:port with a number as port, such as 127.0.0.1:5000';
 const time = 'must be a span of time with its unit, such as 168h, 1h30m, 10s or 500ms';
 
 describe('a value that is not allowed', () => {
@@ -13,8 +15,9 @@ describe('a value that is not allowed', () => {
     ['http: yes', 'http "yes" must be a section'],
     ['http: [a]', 'http must be a section'],
     ['http: {addr: {a: b}}', 'http.addr must be a text'],
-    ['http: {addr: "5000"}', 'http.addr "5000" must be host:port, or the path of a socket with http.net unix'],
-    ['http: {net: unix}', 'http.addr must be host:port, or the path of a socket with http.net unix'],
+    ['http: {addr: "5000"}', `http.addr "5000" ${listening}`],
+    ['http: {addr: ":https"}', `http.addr ":https" ${listening}`],
+    ['http: {net: unix}', `http.addr ${listening}`],
     ['http: {net: udp}', 'http.net "udp" must be one of tcp, unix'],
     ['http: {prefix: a/b}', 'http.prefix "a/b" must be a path such as /my/registry/, of letters, digits and . _ ~ -'],
     [
@@ -60,7 +63,7 @@ describe('a value that is not allowed', () => {
     ['tags: {maxtags: -1}', 'tags.maxtags "-1" must be a whole number of at least 0'],
     [
       'validation: {manifests: {urls: {deny: ["("]}}}',
-      'validation.manifests.urls.deny.0 "(" must be a regular expression that Go and JavaScript read alike (no \\A, \\z, \\p, \\Q, [[:class:]], (?P<name>))',
+      'validation.manifests.urls.deny.0 "(" must be a regular expression that Go and JavaScript read alike (no \\A, \\z, \\p, \\Q, [[:class:]], (?P<name>), (?=a), (?!a), \\1)',
     ],
     [
       'validation: {manifests: {indexes: {platforms: some}}}',
@@ -78,7 +81,9 @@ describe('a value that is not allowed', () => {
       'health: {http: [{uri: "http://a", statuscode: 99}]}',
       'health.http.0.statuscode "99" must be a whole number of at least 100',
     ],
-    ['health: {tcp: [{addr: a}]}', 'health.tcp.0.addr "a" must be host:port, such as 127.0.0.1:5000'],
+    ['health: {tcp: [{addr: a}]}', `health.tcp.0.addr "a" ${reached}`],
+    ['health: {tcp: [{addr: "db:http"}]}', `health.tcp.0.addr "db:http" ${reached}`],
+    ['health: {tcp: [{addr: "db:0"}]}', `health.tcp.0.addr "db:0" ${reached}`],
     ['health: {file: {file: a}}', 'health.file must be a list'],
   ])('%s', async (part, fault) => {
     const text = part.startsWith('storage') ? `version: 0.1\n\n${part}` : fileWith(part);

@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import { fileWith, loadText } from './testing/load-text.ts';
 import { compileExpression } from './values.ts';
@@ -58,8 +59,36 @@ describe('regular expressions of Go', () => {
     ['^b', 'ab', false],
   ])('%s', (expression, url, matches) => expect(compileExpression(expression).test(url)).toBe(matches));
 
-  test.each(['(', '\\Aa', 'a\\z', '\\pL', '[[:alpha:]]', '(?P<a>b)', '(?i:a)', '\\\\\\Q'])(
-    '%s is refused',
-    (expression) => expect(() => compileExpression(expression)).toThrow(TypeError),
+  test.each([
+    '(',
+    'a(?=b)',
+    'a(?!b)',
+    '(?<=a)b',
+    '(?<!a)b',
+    '(a)\\1',
+    '(?<a>b)\\k<a>',
+    '\\Aa',
+    'a\\z',
+    '\\pL',
+    '[[:alpha:]]',
+    '(?P<a>b)',
+    '(?i:a)',
+    '\\\\\\Q',
+  ])('%s is refused', (expression) => expect(() => compileExpression(expression)).toThrow(TypeError));
+
+  // Synchronous, so only a limit from outside can end it.
+  const matchesInTime = (expression: RegExp | undefined, url: string): boolean =>
+    runInNewContext('expression.test(url)', { expression, url }, { timeout: 5_000 });
+
+  const pattern = '^https?://([^/]+\\.)*example\\.com/';
+  const url = `http://${'a.'.repeat(60)}`;
+
+  test.each([pattern, `(?s)${pattern}`, '(.*)*=(.*)*=(.*)*=(.*)*!'])(
+    'judge what a client made up to hold them up: %s',
+    (expression) => expect(matchesInTime(compileExpression(expression), `${url}!`)).toBe(false),
   );
+
+  test('mean the same after a long search', () => {
+    expect(matchesInTime(compileExpression(pattern), `${url}example.com/`)).toBe(true);
+  });
 });

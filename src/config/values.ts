@@ -1,4 +1,5 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http';
+import { setFlagsFromString } from 'node:v8';
 import { z } from 'zod';
 import { parseAddress } from './address.ts';
 import { formatDuration, parseDuration } from './duration.ts';
@@ -74,10 +75,10 @@ export const secret = z.codec(z.string(), z.instanceof(Secret), {
 /** A printed configuration that is used again would otherwise have a secret that everybody knows. */
 export const standInMessage = 'is what a printed configuration shows in place of a secret: put the secret itself here';
 
-/** `host:port`, see {@link parseAddress}. */
-export const address = z
-  .string()
-  .refine((input) => parseAddress(input) !== undefined, { error: 'must be host:port, such as 127.0.0.1:5000' });
+/** `host:port` of another server, see {@link parseAddress}. */
+export const address = z.string().refine((input) => (parseAddress(input)?.port ?? 0) > 0, {
+  error: 'must be host:port with a number as port, such as 127.0.0.1:5000',
+});
 
 /** An http or https URL without user, password and fragment. */
 export const httpUrl = z.string().refine((input) => parseHttpUrl(input) !== undefined, {
@@ -103,11 +104,14 @@ function parseHttpUrl(input: string): URL | undefined {
 
 /**
  * A regular expression of Go (RE2), in so far as it means the same in JavaScript. Flags for the whole (`(?i)…`) are
- * understood; what JavaScript would silently read as something else is refused.
+ * understood; what JavaScript would silently read as something else, and what Go does not know, is refused.
+ *
+ * As in Go, what clients send is judged in a time that grows with its length only; excepted are `(?i)` and counts above
+ * 16 (`{1,63}`), which V8 can only do by backtracking.
  */
 export const regularExpression = z.string().refine((input) => tryCompile(input) !== undefined, {
   error:
-    'must be a regular expression that Go and JavaScript read alike (no \\A, \\z, \\p, \\Q, [[:class:]], (?P<name>))',
+    'must be a regular expression that Go and JavaScript read alike (no \\A, \\z, \\p, \\Q, [[:class:]], (?P<name>), (?=a), (?!a), \\1)',
 });
 
 /**
@@ -124,8 +128,15 @@ export function compileExpression(expression: string): RegExp {
 /** Escapes that are ordinary letters for JavaScript, and two forms of brackets. */
 const onlyInGo = /(?<!\\)(?:\\\\)*(?:\\[AzpPQECa]|\[\[:|\(\?P<)/;
 
+/** Look-around and references to groups, which only backtracking can do. */
+const onlyInJavaScript = /(?<!\\)(?:\\\\)*(?:\(\?<?[=!]|\\[1-9k])/;
+
 function tryCompile(expression: string): RegExp | undefined {
-  if (onlyInGo.test(expression)) return undefined;
+  if (onlyInGo.test(expression) || onlyInJavaScript.test(expression)) return undefined;
+  // Patterns are written for RE2, which takes linear time, and are matched with what clients send. By backtracking, one
+  // such as `^https?://([^/]+\.)*example\.com/` takes time exponential in the number of dots. With this flag V8 goes over
+  // to its own linear engine when it has gone back too often; it counts for what is compiled from now on.
+  setFlagsFromString('--enable-experimental-regexp-engine-on-excessive-backtracks');
   const [, flags = '', rest = expression] = /^\(\?([ims]+)\)(.*)$/s.exec(expression) ?? [];
   try {
     return new RegExp(rest, [...new Set(flags)].join(''));
