@@ -6,23 +6,17 @@ export interface Address {
   readonly port: number;
 }
 
-/** The service names that are seen in this place; Go looks up others in /etc/services. */
-const namedPorts: ReadonlyMap<string, number> = new Map([
-  ['http', 80],
-  ['https', 443],
-]);
+const form = /^(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([\w.-]*)):(\d{1,5})$/;
 
 /**
- * Splits an address as Go's `net.Listen` takes it: `:5000`, `127.0.0.1:5000`, `[::1]:5000`, `localhost:http`.
+ * Splits an address as Go's `net.Listen` takes it: `:5000`, `127.0.0.1:5000`, `[::1]:5000`. The port must be a number:
+ * Go looks up names of services (`:https`) in /etc/services, which images need not have.
  *
  * @returns undefined when `text` is none
  */
 export function parseAddress(text: string): Address | undefined {
-  const match = /^(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([\w.-]*)):(\w+)$/.exec(text);
-  if (match === null) return undefined;
-  const [, bracketed, plain, portText = ''] = match;
-  const port = /^\d{1,5}$/.test(portText) ? Number(portText) : namedPorts.get(portText);
-  if (port === undefined || port > 65_535) return undefined;
-  const host = bracketed ?? plain;
-  return { host: host === '' ? undefined : host, port };
+  const match = form.exec(text);
+  const port = Number(match?.[3]);
+  if (match === null || port > 65_535) return undefined;
+  return { host: match[1] ?? (match[2] || undefined), port };
 }

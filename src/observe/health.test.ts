@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { parseTarget } from './health/checks.ts';
 import type { Clock } from './health/watch.ts';
 import { createHealth, type HealthOptions } from './health.ts';
 
@@ -238,6 +239,17 @@ describe('an HTTP check', () => {
 });
 
 describe('a TCP check', () => {
+  test.each([
+    [':5000', 'localhost', 5000],
+    ['db:5432', 'db', 5432],
+    ['[::1]:80', '::1', 80],
+    ['[fe80::1%eth0]:80', 'fe80::1%eth0', 80],
+  ])('reads %s', (addr, host, port) => expect(parseTarget(addr)).toEqual({ host, port }));
+
+  test.each(['db:http', 'db', '::1:80', ':65536'])('is not made of %j', (addr) => {
+    expect(() => parseTarget(addr)).toThrow(TypeError);
+  });
+
   test('fails when nobody takes the connection', async () => {
     const server = createTcpServer().listen(0, '::1');
     await once(server, 'listening');

@@ -20,7 +20,7 @@ const prefix = z.codec(z.string(), z.string(), {
 export const httpSection = z
   .object({
     /**
-     * Where to listen: `host:port`, without a host on every address of the machine; `parseAddress` takes it apart. With
+     * Where to listen: `host:port` with a number as port, without a host on every address of the machine. With
      * `net: unix` the path of the socket. Default: `:5000`.
      */
     addr: text.default(':5000'),
@@ -86,6 +86,6 @@ export const httpSection = z
   })
   .refine(({ net, addr }) => (net === 'unix' ? addr.includes('/') : parseAddress(addr) !== undefined), {
     path: ['addr'],
-    error: 'must be host:port, or the path of a socket with http.net unix',
+    error: 'must be host:port with a number as port, or the path of a socket with http.net unix',
   })
   .prefault({});

@@ -32,11 +32,23 @@ export function httpCheck({ uri, headers, statuscode }: HttpTarget) {
   };
 }
 
-/** @param addr `host:port`, with brackets around IPv6 */
+const addressForm = /^(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([\w.-]*)):(\d{1,5})$/;
+
+/**
+ * Where a check connects: `host:port`, with brackets around IPv6, and without a host this machine.
+ *
+ * @throws TypeError when `addr` is no address
+ */
+export function parseTarget(addr: string): { host: string; port: number } {
+  const match = addressForm.exec(addr);
+  const port = Number(match?.[3]);
+  if (match === null || port > 65_535) throw new TypeError(`not an address: ${addr}`);
+  return { host: match[1] ?? (match[2] || 'localhost'), port };
+}
+
+/** @param addr as {@link parseTarget} reads it */
 export function tcpCheck(addr: string) {
-  const colon = addr.lastIndexOf(':');
-  const host = addr.slice(0, colon).replace(/^\[(.*)\]$/, '$1') || 'localhost';
-  const port = Number(addr.slice(colon + 1));
+  const { host, port } = parseTarget(addr);
   return function checkTcp(signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const socket = connect({ host, port, signal });
