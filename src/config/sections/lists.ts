@@ -12,7 +12,7 @@ export const catalogSection = z
 /** `tags`: `GET /v2/<name>/tags/list`. */
 export const tagsSection = z
   .object({
-    /** The most tags in one answer, whatever the client asks for. 0: the default, 1000. */
+    /** The most tags in one answer to a client that asks for pages (`n`); without `n` all are sent. 0: the default, 1000. */
     maxtags: countOr(1_000, 'refused'),
   })
   .prefault({});

@@ -33,7 +33,7 @@ export const storageSection = z
           .object({
             /** Default: true. */
             enabled: flag.default(true),
-            /** How old an upload must be, from its start. Milliseconds; default: 168h. */
+            /** How old an upload must be, from its start or its last write, whichever is later. Milliseconds; default: 168h. */
             age: duration('refused').default(7 * day),
             /** Time between two runs. Milliseconds; default: 24h. */
             interval: duration('refused').default(day),
