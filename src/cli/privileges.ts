@@ -1,5 +1,6 @@
 import { lchown, lstat, opendir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ConfigError } from '../config/finding.ts';
 import type { Log } from '../http/log.ts';
 
 /**
@@ -12,9 +13,11 @@ import type { Log } from '../http/log.ts';
  */
 export async function dropPrivileges(user: string | undefined, folder: string | undefined, log: Log): Promise<void> {
   if (user === undefined || user === '' || process.getuid?.() !== 0) return;
-  const [, uid, gid] = /^(\d+):(\d+)$/.exec(user) ?? [];
-  if (uid === undefined || gid === undefined)
-    throw new TypeError(`BERTH_USER must be uid:gid, such as 1000:1000, not ${user}`);
+  const [, uid, gid] = /^(\d{1,9}):(\d{1,9})$/.exec(user) ?? [];
+  if (uid === undefined || gid === undefined) {
+    const message = 'must be uid:gid, two numbers such as 1000:1000';
+    throw new ConfigError([{ source: 'BERTH_USER', key: '', value: user, message }]);
+  }
   if (Number(uid) === 0) return;
   if (folder !== undefined) await handOver(folder, Number(uid), Number(gid), log);
   process.setgroups?.([Number(gid)]);

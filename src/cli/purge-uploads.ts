@@ -19,6 +19,11 @@ export function addPurgeUploads(program: Command): void {
       const { config } = await configure(path);
       const age = options.age ?? config.storage.maintenance.uploadpurging.age;
       const dryRun = options.dryRun === true;
+      if (config.storage.maintenance.readonly.enabled && !dryRun) {
+        console.error('berth: storage.maintenance.readonly is enabled; --dry-run says what would be removed');
+        process.exitCode = 1;
+        return;
+      }
       const driver = createDriver(config.storage.driver.name, revealSecrets(config.storage.driver.parameters));
       try {
         let count = 0;

@@ -140,6 +140,10 @@ async function pump(source: AsyncIterable<Uint8Array>, size: number | undefined,
     if (sent.clientGone) return;
     sent.bytesSent += chunk.length;
   }
+  // Ended normally, a body that is too short would take the next answer for its rest.
+  if (size !== undefined && sent.bytesSent !== size) {
+    throw new Error(`the content ended after ${sent.bytesSent} of ${size} bytes`);
+  }
   outgoing.end();
 }
 

@@ -44,6 +44,7 @@ const rules: Record<ErrorCode, Rule> = {
 const storageFaults = new Map<string, ErrorCode>([
   ['STORAGE_FULL', 'STORAGE_FULL'],
   ['STORAGE_UNAVAILABLE', 'UNAVAILABLE'],
+  ['STORAGE_READ_ONLY', 'UNSUPPORTED'],
 ]);
 
 export interface Answered {
@@ -55,7 +56,8 @@ export interface Answered {
 /** The only writer of errors: `{"errors":[{code, message, detail}]}`, the status being that of the first one. */
 export function errorReply(error: unknown, requestId: string): Answered {
   if (error instanceof RegistryErrors) return { reply: replyOf(error.errors), internal: false };
-  if (error instanceof RegistryError) return { reply: replyOf([error]), internal: rules[error.code].status >= 500 };
+  if (error instanceof RegistryError)
+    return { reply: replyOf([error]), internal: rules[error.code].status >= 500 && error.cause !== undefined };
   const code = error instanceof Error && 'code' in error ? storageFaults.get(String(error.code)) : undefined;
   if (code !== undefined) return { reply: replyOf([new RegistryError(code)]), internal: true };
   const entry = { code: 'UNKNOWN', message: `internal error; the log has it under request ${requestId}`, detail: null };

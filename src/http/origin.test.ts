@@ -23,6 +23,7 @@ describe('originOf', () => {
     ['no host that is none', { host: 'r', 'x-forwarded-host': 'evil/path"' }, 'http://r'],
     ['no scheme that is none', { host: 'r', 'x-forwarded-proto': 'javascript' }, 'http://r'],
     ['no bad port', { host: 'r', 'x-forwarded-host': 'a:port' }, 'http://r'],
+    ['no port that is none', { host: 'r', 'x-forwarded-host': 'a:99999' }, 'http://r'],
     ['nothing at all', {}, 'http://localhost'],
   ])('believes %s', (_, headers, expected) => {
     expect(origin(headers)).toBe(expected);

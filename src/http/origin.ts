@@ -5,7 +5,12 @@ export interface Reached {
   readonly encrypted: boolean;
 }
 
-const hostGrammar = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/;
+const hostGrammar = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?$/;
+
+function isHost(text: string): boolean {
+  const match = hostGrammar.exec(text);
+  return match !== null && Number(match[1] ?? 1) <= 65_535;
+}
 
 /**
  * Scheme and host under which the client reached us, e.g. `https://registry.example:5000`: the configured one, else
@@ -21,7 +26,7 @@ export function originOf(request: Reached, configured: string | undefined): stri
   const host = forwarded.get('host') ?? first(request.header('x-forwarded-host'));
   const scheme = proto === 'https' || proto === 'http' ? proto : request.encrypted ? 'https' : 'http';
   const own = request.header('host') ?? 'localhost';
-  const believed = [host, own].find((candidate) => candidate !== undefined && hostGrammar.test(candidate));
+  const believed = [host, own].find((candidate) => candidate !== undefined && isHost(candidate));
   return `${scheme}://${believed ?? 'localhost'}`;
 }
 

@@ -76,6 +76,12 @@ describe('parseManifest', () => {
     );
   });
 
+  it('refuses brackets without end, but not those in texts', () => {
+    expect(() => parseManifest(Buffer.from(`{"a":${'['.repeat(500)}${']'.repeat(500)}}`))).toThrow('deeper');
+    const annotations = { a: '['.repeat(500), b: '"\\"[[['.repeat(100) };
+    expect(() => parseManifest(bytes({ ...image, annotations }))).not.toThrow();
+  });
+
   it('refuses what is not JSON, or not UTF-8', () => {
     expect(() => parseManifest(Buffer.from('{'))).toThrow('not JSON');
     expect(() => parseManifest(Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]))).toThrow('not JSON');

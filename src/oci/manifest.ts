@@ -98,7 +98,34 @@ const nothing = {
   annotations: undefined,
 } satisfies Omit<ManifestInfo, 'mediaType'>;
 
+/** Levels of a manifest; those of the specifications have five. */
+const maxDepth = 100;
+
+/**
+ * Whether a text has more open brackets at once than any manifest needs. JSON.parse takes a second for four million of
+ * them, and during that nobody else is served.
+ */
+function isTooDeep(content: Uint8Array): boolean {
+  let depth = 0;
+  let inString = false;
+  for (let index = 0; index < content.length; index++) {
+    const byte = content[index];
+    if (inString) {
+      if (byte === 0x5c) index++;
+      else if (byte === 0x22) inString = false;
+    } else if (byte === 0x22) {
+      inString = true;
+    } else if (byte === 0x5b || byte === 0x7b) {
+      if (++depth > maxDepth) return true;
+    } else if (byte === 0x5d || byte === 0x7d) {
+      depth--;
+    }
+  }
+  return false;
+}
+
 function parseObject(content: Uint8Array): Json {
+  if (isTooDeep(content)) throw invalid(`manifest is nested deeper than ${maxDepth} levels`);
   let json: unknown;
   try {
     json = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(content));

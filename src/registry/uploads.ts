@@ -117,7 +117,9 @@ function createUpload({ driver, content, hashes, busy }: UploadsOptions, name: R
       try {
         const writer = await driver.writer(dataPath, { append: true });
         const { size } = writer;
-        if (size < received) {
+        // Opening has made the file anew if another process ended the session just now: a session that comes back
+        // could have other bytes than those that were hashed.
+        if (size < received || !(await exists(driver, layout.uploadStartedAt(name, id)))) {
           await writer.cancel();
           throw unknown(id);
         }

@@ -9,6 +9,7 @@ import { closeLingering } from './linger.ts';
 import { errorCode } from './listen-error.ts';
 import { type Refusal, rawRefusal, refuse } from './refusal.ts';
 import type { Timeouts } from './timeouts.ts';
+import { createTurns } from './turns.ts';
 import { guardUnreadBody } from './unread-body.ts';
 
 /** Of all headers of a request together, in bytes. Tokens with many scopes are long. */
@@ -47,6 +48,7 @@ export function createHttp1({ handle, tls, timeouts, log }: Http1Options): Http1
 
   /** Open connections, each with its latest answer. */
   const exchanges = new Map<Socket, ServerResponse | undefined>();
+  const inTurn = createTurns();
   let drained: (() => void) | undefined;
 
   const begin = (incoming: IncomingMessage, outgoing: ServerResponse): boolean => {
@@ -62,7 +64,7 @@ export function createHttp1({ handle, tls, timeouts, log }: Http1Options): Http1
   server.on('request', (incoming, outgoing) => {
     if (!begin(incoming, outgoing)) return;
     if (incoming.headers.host === undefined && incoming.httpVersion === '1.1') refuse(incoming, outgoing, 400);
-    else handle(incoming, outgoing);
+    else inTurn(outgoing, () => handle(incoming, outgoing));
   });
   server.on('checkContinue', (incoming, outgoing) => {
     expectContinue(incoming);

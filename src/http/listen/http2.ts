@@ -61,7 +61,10 @@ export function createHttp2({ handle, timeouts, log }: Http2Options): Http2 {
 
   server.on('request', (incoming, outgoing) => {
     begin(incoming, outgoing);
-    handle(incoming, outgoing);
+    // A request that is reset at once, as in a flood of them (CVE-2023-44487), must not begin to cost anything.
+    setImmediate(() => {
+      if (!outgoing.stream.destroyed) handle(incoming, outgoing);
+    });
   });
   server.on('checkContinue', (incoming, outgoing) => {
     expectContinue(incoming);

@@ -12,6 +12,9 @@ import type { Handler } from './services.ts';
 /** A digest never means anything else, so a client may keep what it has for a year. */
 const cacheControl = 'max-age=31536000';
 
+/** Parts of one request; containers/image asks for up to 1024. Whoever wants more gets the whole blob. */
+const maxParts = 1024;
+
 function headersOf({ digest, mediaType }: Descriptor) {
   return {
     'Content-Type': mediaType,
@@ -65,7 +68,7 @@ const unopened: StreamBody['open'] = async () => {
 /** The parts asked for; undefined: the whole blob. */
 function partsOf(request: ApiRequest, { size, digest }: Descriptor): Part[] | undefined {
   const header = request.header('range');
-  if (header === undefined) return undefined;
+  if (header === undefined || header.split(',', maxParts + 1).length > maxParts) return undefined;
   const condition = request.header('if-range');
   if (condition !== undefined && condition !== entityTag(digest)) return undefined;
   const parts = parseRange(header, size);
