@@ -37,5 +37,7 @@ export async function remove(area: StagingArea, file: string, durable: boolean):
     return;
   }
   await sync();
-  await area.discard(removed);
+  // It is out of sight; who does not wait for the disk need not wait for this either.
+  if (durable) await area.discard(removed);
+  else area.discardLater(removed);
 }

@@ -18,6 +18,7 @@ const abandonedAfter = 24 * 60 * 60 * 1000;
  */
 export class StagingArea {
   readonly #folder: string;
+  readonly #discarding = new Set<Promise<void>>();
   #ready: Promise<void> | undefined;
   readonly #sweeping = new DailyTask(() => this.#sweep());
 
@@ -49,9 +50,16 @@ export class StagingArea {
     await rm(path, { recursive: true, force: true }).catch(() => undefined);
   }
 
+  /** The same in the background. */
+  discardLater(path: string): void {
+    const discarding = this.discard(path).finally(() => this.#discarding.delete(discarding));
+    this.#discarding.add(discarding);
+  }
+
   /** Ends the work in the background; resolves when none is left. */
-  close(): Promise<void> {
-    return this.#sweeping.close();
+  async close(): Promise<void> {
+    await this.#sweeping.close();
+    await Promise.all(this.#discarding);
   }
 
   /** Makes the area when it is used for the first time, and again when somebody removed it while the server ran. */
