@@ -75,7 +75,11 @@ export async function openStaged(area: StagingArea, file: string): Promise<Desti
     constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL,
   );
   const commit = (target: string, preceding: readonly StagedFile[]) =>
-    publish(area, [...preceding, { path: staged, target, settle: () => io.fdatasync(fd) }], true);
+    publish(
+      area,
+      [...preceding, { target, create: (path) => io.rename(staged, path), settle: () => io.fdatasync(fd) }],
+      true,
+    );
   const discard = () => area.discard(staged);
   return {
     fd,

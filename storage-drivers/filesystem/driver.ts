@@ -175,7 +175,7 @@ class FilesystemDriver implements StorageDriver {
     await Promise.all([this.#area.close(), this.#locks.close()]);
   }
 
-  /** Runs `run` with a file in the staging area for each object, to be filled when it is settled. */
+  /** Runs `run` with a file for each object, to be made in the staging area and filled there. */
   async #withStaged(
     objects: readonly StorageObject[],
     durable: boolean,
@@ -184,17 +184,19 @@ class FilesystemDriver implements StorageDriver {
     // A write that returns when its bytes are on the disk saves a call of its own for the sync.
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | (durable ? constants.O_DSYNC : 0);
     const fds: number[] = [];
-    const files: StagedFile[] = [];
+    const files = objects.map(({ path, content }): StagedFile => {
+      let fd: number;
+      return {
+        target: this.#root + path,
+        async create(staged) {
+          fd = await io.open(staged, flags);
+          fds.push(fd);
+        },
+        settle: () => io.writeAll(fd, [content]),
+      };
+    });
     try {
-      for (const { path, content } of objects) {
-        const { path: staged, fd } = await this.#area.create(flags);
-        fds.push(fd);
-        files.push({ path: staged, target: this.#root + path, settle: () => io.writeAll(fd, [content]) });
-      }
       await run(files);
-    } catch (error) {
-      await Promise.all(files.map((file) => this.#area.discard(file.path)));
-      throw error;
     } finally {
       for (const fd of fds) closeSync(fd);
     }

@@ -43,7 +43,7 @@ export const open = (path: string, flags: number) => result<number>((done) => fs
 export const close = (fd: number) => completion((done) => fs.close(fd, done));
 export const stat = (path: string) => result<fs.Stats>((done) => fs.stat(path, done));
 export const rename = (from: string, to: string) => completion((done) => fs.rename(from, to, done));
-export const link = (from: string, to: string) => completion((done) => fs.link(from, to, done));
+export const symlink = (target: string, path: string) => completion((done) => fs.symlink(target, path, done));
 export const unlink = (path: string) => completion((done) => fs.unlink(path, done));
 export const fsync = (fd: number) => slowly(() => completion((done) => fs.fsync(fd, done)));
 export const fdatasync = (fd: number) => slowly(() => completion((done) => fs.fdatasync(fd, done)));

@@ -1,6 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { closeSync, constants } from 'node:fs';
-import { mkdir, open, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, readdir, readFile, readlink, writeFile } from 'node:fs/promises';
 import { errnoOf, isMissing } from './errors.ts';
 import * as io from './io.ts';
 import { canSee, isGone, type ProcessIdentity } from './process-identity.ts';
@@ -13,7 +12,7 @@ export interface LockRecord extends ProcessIdentity {
   readonly path: string;
 }
 
-/** Some network file systems, and FAT, have no hard links; a lock that a crash left empty there ends by its silence. */
+/** Some network file systems, and FAT, have no links; a lock that a crash left empty there ends by its silence. */
 const withoutLinks = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
 
 /** Ends the name of a file that is no lock yet. */
@@ -40,61 +39,48 @@ export class LockFiles {
   }
 
   /**
-   * Written elsewhere and then linked, so that a crash leaves no lock that does not say whose it is.
+   * Its content is the target of a symbolic link: made in one step, so that nobody sees a lock without an owner.
    *
    * @returns false when it exists already
    */
   async create(file: string, content: string): Promise<boolean> {
-    const draft = `${this.#folder}/${randomUUID()}${drafted}`;
-    const fd = await this.#open(draft);
     try {
-      await io.writeAll(fd, [Buffer.from(content)]);
-      await io.link(draft, file).catch(async (error: unknown) => {
-        if (!withoutLinks.has(errnoOf(error) ?? '')) throw error;
-        await writeFile(file, content, { flag: 'wx' });
-      });
+      await this.#make(file, content);
       return true;
     } catch (error) {
       if (errnoOf(error) === 'EEXIST') return false;
       throw error;
-    } finally {
-      closeSync(fd);
-      await remove(draft);
     }
   }
 
-  async #open(draft: string): Promise<number> {
-    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
+  async #make(file: string, content: string): Promise<void> {
     try {
-      return await io.open(draft, flags);
+      await io.symlink(content, file);
     } catch (error) {
-      if (errnoOf(error) !== 'ENOENT') throw error;
+      const code = errnoOf(error) ?? '';
+      if (code === 'ENOENT') {
+        await mkdir(this.#folder, { recursive: true });
+        await io.symlink(content, file);
+      } else if (withoutLinks.has(code)) {
+        await writeFile(file, content, { flag: 'wx' });
+      } else {
+        throw error;
+      }
     }
-    await mkdir(this.#folder, { recursive: true });
-    return io.open(draft, flags);
   }
 
   /**
-   * Shows that the holder lives. By writing, not by setting the time: so the file system's clock counts, which the
-   * other machines see too.
+   * Shows that the holder lives. By making it anew, not by setting the time: so the file system's clock counts, which
+   * the other machines see too.
    *
    * @returns false when somebody else holds the lock
    */
   async touch(file: string, content: string): Promise<boolean> {
-    let handle: Awaited<ReturnType<typeof open>>;
-    try {
-      handle = await open(file, 'r+');
-    } catch (error) {
-      if (isMissing(error)) return false;
-      throw error;
-    }
-    try {
-      if ((await handle.readFile('utf8')) !== content) return false;
-      await handle.write(content, 0);
-      return true;
-    } finally {
-      await handle.close();
-    }
+    if ((await read(file)) !== content) return false;
+    const draft = `${this.#folder}/${randomUUID()}${drafted}`;
+    await this.#make(draft, content);
+    await io.rename(draft, file);
+    return true;
   }
 
   /**
@@ -144,8 +130,8 @@ export class LockFiles {
   async #isSilent(file: string): Promise<boolean> {
     const probe = `${this.#folder}/${randomUUID()}${drafted}`;
     try {
-      await writeFile(probe, '');
-      const [now, then] = await Promise.all([stat(probe), stat(file)]);
+      await this.#make(probe, 'now');
+      const [now, then] = await Promise.all([lstat(probe), lstat(file)]);
       return now.mtimeMs - then.mtimeMs > this.#silence;
     } catch (error) {
       if (isMissing(error)) return false;
@@ -158,9 +144,10 @@ export class LockFiles {
 
 async function read(file: string): Promise<string | undefined> {
   try {
-    return await readFile(file, 'utf8');
+    return await readlink(file);
   } catch (error) {
     if (isMissing(error)) return undefined;
+    if (errnoOf(error) === 'EINVAL') return readFile(file, 'utf8');
     throw error;
   }
 }

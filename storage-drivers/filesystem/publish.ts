@@ -7,10 +7,11 @@ import { firstMissing, makeFolders, maxAttempts, syncFolder, syncFolders } from 
 import * as io from './io.ts';
 import type { StagingArea } from './staging.ts';
 
-/** A file in the staging area that is to get its name. */
+/** A file that is built in the staging area and then gets its name. */
 export interface StagedFile {
-  readonly path: string;
   readonly target: string;
+  /** Makes the file under a path in the staging area; again if that fails with ENOENT. */
+  create(path: string): Promise<void>;
   /** Completes the file, durably if that is wanted; called once. */
   settle(): Promise<void>;
 }
@@ -45,17 +46,24 @@ export async function publish(
   last?: Last,
 ): Promise<void> {
   const placements: Placement[] = [];
+  const leftovers: string[] = [];
   try {
-    await allSettled([last?.settle(), ...files.map(async (file) => placements.push(await stage(area, file, durable)))]);
-    placements.sort((one, other) => files.indexOf(one.staged) - files.indexOf(other.staged));
+    for (const file of files) placements.push(await build(area, file, placements, leftovers));
+    const folders = placements.flatMap(({ file, top, carrier }) => (file === top || carrier ? [] : [dirname(file)]));
+    await allSettled([
+      last?.settle(),
+      ...placements.map(({ staged }) => staged.settle()),
+      durable ? syncFolders(folders) : undefined,
+    ]);
     const changed = new Set<string>();
-    for (const placement of placements) changed.add(await place(area, placement, durable));
+    for (const placement of placements) changed.add(await place(area, placement, durable, leftovers));
     if (last !== undefined) changed.add(await last.place());
     if (durable) await syncFolders(changed);
   } catch (error) {
-    await Promise.all(files.map((file) => area.discard(file.path)));
-    await Promise.all(placements.map((placement) => area.discard(placement.top)));
+    leftovers.push(...placements.flatMap(({ file, top }) => [file, top]));
     throw error;
+  } finally {
+    await Promise.all(leftovers.map((path) => area.discard(path)));
   }
 }
 
@@ -71,51 +79,62 @@ interface Placement {
   to: string;
   /** Where the file is until then: `from`, or below it. */
   file: string;
-  /** What was built in the staging area. */
+  /** What was built in the staging area for it: a folder, or the file alone. */
   top: string;
+  /** One whose folder it shares; when that gets its name as a whole, this has come along. */
+  readonly carrier: Placement | undefined;
+  moved: boolean;
 }
 
-async function stage(area: StagingArea, staged: StagedFile, durable: boolean): Promise<Placement> {
-  const placement = await prepare(area, staged, staged.path);
-  const folders = durable && placement.file !== placement.top ? [dirname(placement.file)] : [];
-  await allSettled([staged.settle(), syncFolders(folders)]).catch(async (error: unknown) => {
-    await area.discard(placement.top);
-    throw error;
-  });
-  return placement;
-}
-
-async function prepare(area: StagingArea, staged: StagedFile, file: string): Promise<Placement> {
+async function build(
+  area: StagingArea,
+  staged: StagedFile,
+  before: readonly Placement[],
+  leftovers: string[],
+): Promise<Placement> {
   const { target } = staged;
+  const carrier = before.find(
+    ({ file, top, staged: other }) => file !== top && dirname(other.target) === dirname(target),
+  );
+  if (carrier !== undefined) {
+    const file = `${dirname(carrier.file)}/${basename(target)}`;
+    await staged.create(file);
+    return { staged, from: file, to: target, file, top: file, carrier, moved: false };
+  }
+  const rename = await prepare(area, target, leftovers);
+  await area.use(() => staged.create(rename.file));
+  return { staged, ...rename, carrier, moved: false };
+}
+
+/** Builds the folders that a target lacks. @returns where its file is to be made, and the rename that gives it its name */
+async function prepare(area: StagingArea, target: string, leftovers: string[]) {
   const parent = dirname(target);
   const missing = await firstMissing(parent);
-  if (missing === undefined) return { staged, from: file, to: target, file, top: file };
   const top = area.newPath();
+  if (missing === undefined) return { from: top, to: target, file: top, top };
   const bottom = top + parent.slice(missing.length);
-  const inside = `${bottom}/${basename(target)}`;
-  try {
-    await mkdir(bottom, { recursive: true });
-    await io.rename(file, inside);
-  } catch (error) {
-    await area.discard(top);
+  await mkdir(bottom, { recursive: true }).catch((error: unknown) => {
+    leftovers.push(top);
     throw error;
-  }
-  return { staged, from: top, to: missing, file: inside, top };
+  });
+  return { from: top, to: missing, file: `${bottom}/${basename(target)}`, top };
 }
 
 /** @returns the folder that got a new entry */
-async function place(area: StagingArea, placement: Placement, durable: boolean): Promise<string> {
+async function place(area: StagingArea, placement: Placement, durable: boolean, leftovers: string[]): Promise<string> {
   for (let attempt = 1; ; attempt += 1) {
-    const { staged, from, to, file, top } = placement;
+    const { staged, from, to, file, top, carrier } = placement;
+    if (carrier?.moved) return dirname(carrier.to);
     try {
       await io.rename(from, to);
-      if (top !== from) await area.discard(top);
+      placement.moved = from === top;
+      if (!placement.moved) leftovers.push(top);
       return dirname(to);
     } catch (error) {
       const code = errnoOf(error) ?? '';
       if (code === 'EXDEV') {
         await copyAcross(file, staged.target, durable);
-        await area.discard(top);
+        leftovers.push(top);
         return dirname(staged.target);
       }
       if (attempt === maxAttempts) throw error;
@@ -128,10 +147,9 @@ async function place(area: StagingArea, placement: Placement, durable: boolean):
       }
       if (code !== 'ENOENT') throw error;
       // A folder above went away: build anew what is missing now.
-      placement.file = area.newPath();
+      leftovers.push(top);
+      Object.assign(placement, await prepare(area, staged.target, leftovers));
       await io.rename(file, placement.file);
-      if (top !== file) await area.discard(top);
-      Object.assign(placement, await prepare(area, staged, placement.file));
       if (durable && placement.file !== placement.top) await syncFolder(dirname(placement.file));
     }
   }

@@ -35,13 +35,13 @@ export class StagingArea {
   /** A new file. @returns its path and a descriptor to write with */
   async create(flags: number): Promise<{ path: string; fd: number }> {
     const path = this.newPath();
-    return { path, fd: await this.#use(() => io.open(path, flags)) };
+    return { path, fd: await this.use(() => io.open(path, flags)) };
   }
 
   /** Takes a file or folder out of sight, at one instant. @returns its new path */
   async take(visible: string): Promise<string> {
     const path = this.newPath();
-    await this.#use(() => io.rename(visible, path));
+    await this.use(() => io.rename(visible, path));
     return path;
   }
 
@@ -63,7 +63,7 @@ export class StagingArea {
   }
 
   /** Makes the area when it is used for the first time, and again when somebody removed it while the server ran. */
-  async #use<T>(operation: () => Promise<T>): Promise<T> {
+  async use<T>(operation: () => Promise<T>): Promise<T> {
     this.#ready ??= this.#make();
     const ready = this.#ready;
     await ready;

@@ -1,4 +1,14 @@
-import { readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  lstatSync,
+  lutimesSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,20 +38,24 @@ describe('the lock of a writer', () => {
   const self = processIdentity();
   const machine = { ...self, boot: 'another machine' };
 
+  /** Where there are no links, a lock is a file. */
+  const held = () => (lstatSync(file).isSymbolicLink() ? readlinkSync(file) : readFileSync(file, 'utf8'));
+
   /** As another process would have left it, and touched it last so long ago. */
   function leave(holder: object, age = 0): void {
-    writeFileSync(file, JSON.stringify({ ...holder, nonce: 'theirs', path: '/u' }));
+    rmSync(file, { force: true });
+    symlinkSync(JSON.stringify({ ...holder, nonce: 'theirs', path: '/u' }), file);
     grow(age);
   }
   function grow(age: number): void {
     const then = new Date(Date.now() - age);
-    utimesSync(file, then, then);
+    lutimesSync(file, then, then);
   }
 
   async function expectBusy(): Promise<void> {
     const locks = new WriterLocks(root, { beat, silence });
     await expect(locks.acquire('/u')).rejects.toMatchObject({ code: 'WRITER_BUSY', path: '/u' });
-    expect(readFileSync(file, 'utf8')).toContain('theirs');
+    expect(held()).toContain('theirs');
     await locks.close();
   }
   async function expectTakenOver(): Promise<void> {
@@ -113,9 +127,9 @@ describe('the lock of a writer', () => {
     const locks = new WriterLocks(root, { beat, silence });
     const lock = await locks.acquire('/u');
     grow(silence);
-    const then = statSync(file).mtimeMs;
+    const then = lstatSync(file).mtimeMs;
     vi.advanceTimersByTime(beat);
-    await vi.waitFor(() => expect(statSync(file).mtimeMs).toBeGreaterThan(then));
+    await vi.waitFor(() => expect(lstatSync(file).mtimeMs).toBeGreaterThan(then));
     await lock.release();
     await locks.close();
     expect(vi.getTimerCount()).toBe(0);
@@ -129,7 +143,7 @@ describe('the lock of a writer', () => {
     vi.setSystemTime(Date.now() + silence);
     await expect(lock.verify()).rejects.toMatchObject({ code: 'WRITER_BUSY' });
     await lock.release();
-    expect(readFileSync(file, 'utf8')).toContain('theirs');
+    expect(readlinkSync(file)).toContain('theirs');
     await locks.close();
   });
 
