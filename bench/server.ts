@@ -97,7 +97,10 @@ export async function startServer(program: Program, folder: string, signal: Abor
       const answer = await fetch(`${server.url}/v2/`, { signal }).catch(() => undefined);
       await answer?.arrayBuffer();
       if (answer?.status === 200) return server;
-      if (answer !== undefined) throw new Error(`${program.name} answers ${answer.status} to /v2/`);
+      // 503: it listens already, and is not ready yet.
+      if (answer !== undefined && answer.status !== 503) {
+        throw new Error(`${program.name} answers ${answer.status} to /v2/`);
+      }
     }
   } catch (error) {
     const words = await server.lastWords();

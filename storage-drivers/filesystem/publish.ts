@@ -81,9 +81,10 @@ interface Placement {
   file: string;
   /** What was built in the staging area for it: a folder, or the file alone. */
   top: string;
-  /** One whose folder it shares; when that gets its name as a whole, this has come along. */
+  /** One in whose folder it was made. */
   readonly carrier: Placement | undefined;
-  moved: boolean;
+  /** Its folder has got its name as a whole, so that all that was made in there has come along. */
+  cameAsFolder: boolean;
 }
 
 async function build(
@@ -99,11 +100,11 @@ async function build(
   if (carrier !== undefined) {
     const file = `${dirname(carrier.file)}/${basename(target)}`;
     await staged.create(file);
-    return { staged, from: file, to: target, file, top: file, carrier, moved: false };
+    return { staged, from: file, to: target, file, top: file, carrier, cameAsFolder: false };
   }
   const rename = await prepare(area, target, leftovers);
   await area.use(() => staged.create(rename.file));
-  return { staged, ...rename, carrier, moved: false };
+  return { staged, ...rename, carrier, cameAsFolder: false };
 }
 
 /** Builds the folders that a target lacks. @returns where its file is to be made, and the rename that gives it its name */
@@ -124,11 +125,11 @@ async function prepare(area: StagingArea, target: string, leftovers: string[]) {
 async function place(area: StagingArea, placement: Placement, durable: boolean, leftovers: string[]): Promise<string> {
   for (let attempt = 1; ; attempt += 1) {
     const { staged, from, to, file, top, carrier } = placement;
-    if (carrier?.moved) return dirname(carrier.to);
+    if (carrier?.cameAsFolder) return dirname(carrier.to);
     try {
       await io.rename(from, to);
-      placement.moved = from === top;
-      if (!placement.moved) leftovers.push(top);
+      placement.cameAsFolder = from !== file;
+      if (from !== top) leftovers.push(top);
       return dirname(to);
     } catch (error) {
       const code = errnoOf(error) ?? '';

@@ -49,6 +49,28 @@ export const objectCases: readonly DriverCase[] = [
     },
   },
   {
+    name: 'objects of one new folder are all there, however many make its neighbours at once',
+    async run({ driver, another }) {
+      const drivers = [driver, await another()];
+      const names = Array.from({ length: 40 }, (_, index) => `/new/deep/uploads/${index}`);
+      await Promise.all(
+        names.map((folder, index) =>
+          drivers[index % 2]?.putAll(
+            [
+              { path: `${folder}/startedat`, content: Buffer.from('now') },
+              { path: `${folder}/data`, content: Buffer.alloc(0) },
+            ],
+            { durable: index % 4 === 0 },
+          ),
+        ),
+      );
+      for (const folder of names) {
+        expect(await namesOf(driver, folder)).toEqual(['data', 'startedat']);
+        expect((await driver.get(`${folder}/startedat`)).toString()).toBe('now');
+      }
+    },
+  },
+  {
     name: 'an empty object is an object',
     async run({ driver }) {
       await driver.put('/empty', Buffer.alloc(0));
