@@ -49,20 +49,17 @@ async function measure(options: Options, bench: Bench): Promise<void> {
 
   print(`\n${tableHead()}`);
   const results: LineResult[] = [];
-  const finished = (result: LineResult) => {
+  const finished = async (result: LineResult) => {
     results.push(result);
     print(tableRows(result, usualSizes));
+    if (options.json === undefined) return;
+    const all = { machine, rounds, seconds, sizes, programs, lines: results };
+    await writeFile(options.json, `${JSON.stringify(all, null, 2)}\n`);
   };
   const common = { programs, rounds, seconds, cores: machine.cores, finished, progress };
   for (const scenario of scenarios) await measureScenario(bench, scenario, common);
 
   if (usualSizes) print(`\n${verdictText(results)}`);
-  if (options.json) {
-    await writeFile(
-      options.json,
-      `${JSON.stringify({ machine, rounds, seconds, sizes, programs, lines: results }, null, 2)}\n`,
-    );
-  }
 }
 
 class Interrupted extends Error {}

@@ -7,7 +7,7 @@ import { measureScenario } from './measure.ts';
 import type { LineResult } from './results.ts';
 import type { Program, Server } from './server.ts';
 
-/** A program that takes `serve <config.yml>` and answers everything with its process id. */
+/** A program that takes `serve <config.yml>` and answers with its process id, but is not ready at first. */
 const program = `
 import { createServer } from 'node:http';
 import { readFileSync } from 'node:fs';
@@ -15,7 +15,11 @@ const [command, file] = process.argv.slice(2);
 if (command !== 'serve') process.exit(1);
 const port = /127\\.0\\.0\\.1:(\\d+)/.exec(readFileSync(file, 'utf8'))[1];
 console.log('a word in the log');
-createServer((_, response) => response.end(String(process.pid))).listen(port, '127.0.0.1');
+let ready = false;
+createServer((_, response) => {
+  response.writeHead(ready ? 200 : 503).end(String(process.pid));
+  ready = true;
+}).listen(port, '127.0.0.1');
 `;
 
 describe('a scenario', () => {
@@ -53,7 +57,7 @@ describe('a scenario', () => {
     const sizes = { blobMib: 1, repositories: 1, tags: 1 };
     const bench: Bench = { load, sizes, folder, signal: AbortSignal.timeout(60_000) };
     const results: LineResult[] = [];
-    const finished = (result: LineResult) => results.push(result);
+    const finished = async (result: LineResult) => void results.push(result);
     const options = { programs, rounds: 2, seconds: 1, cores: 1, progress: () => {}, finished };
     await measureScenario(bench, scenario, options);
     return { events, pids, results };

@@ -14,7 +14,7 @@ export interface MeasureOptions {
   seconds: number;
   cores: number;
   /** Told about each line as soon as it is finished. */
-  finished(result: LineResult): void;
+  finished(result: LineResult): Promise<void>;
   /** Told what is going on. */
   progress(text: string): void;
 }
@@ -62,7 +62,7 @@ export async function measureScenario(bench: Bench, scenario: Scenario, options:
         }
       }
       const { name, unit, aim } = line;
-      options.finished({ name, unit, ...(aim && { aim }), registries: results });
+      await options.finished({ name, unit, ...(aim && { aim }), registries: results });
     }
   } finally {
     for (const server of running.values()) await server.stop();
