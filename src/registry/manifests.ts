@@ -10,7 +10,7 @@ import { layout } from './layout.ts';
 import { linkTo, readLink, remove } from './links.ts';
 import type { ReferrersIndex } from './referrers.ts';
 import type { Blobs, Manifest, Manifests } from './registry.ts';
-import { rememberTags, tagsOf, tagTo } from './tags.ts';
+import { rememberTags, type SeenTags, tagsOf, tagTo } from './tags.ts';
 import { checkReferences, type Validation } from './validation.ts';
 
 export interface ManifestsOptions {
@@ -18,10 +18,11 @@ export interface ManifestsOptions {
   content: Content;
   validation: Validation;
   lock: KeyedLock;
+  seen: SeenTags;
 }
 
 export function createManifests(
-  { driver, content, validation, lock }: ManifestsOptions,
+  { driver, content, validation, lock, seen }: ManifestsOptions,
   name: RepositoryName,
   blobs: Blobs,
   index: ReferrersIndex,
@@ -79,9 +80,11 @@ export function createManifests(
       await lock.exclusive(name, async () => {
         const target = await readLink(driver, revision(digest));
         if (target === undefined) throw unknown(digest);
-        for await (const tag of tagsOf(driver, name, {})) {
+        for await (const tag of tagsOf(driver, name, seen, {})) {
           const current = await readLink(driver, layout.tagCurrent(name, tag));
-          if (current === digest) await remove(driver, layout.tag(name, tag));
+          if (current !== digest) continue;
+          await remove(driver, layout.tag(name, tag));
+          seen.delete(`${name}:${tag}`);
         }
         const bytes = await content.get(target);
         const subject = bytes && content.info(target, bytes).subject;

@@ -7,7 +7,7 @@ import { createManifests } from './manifests.ts';
 import { createReferrers, createReferrersIndex, createReferrersMemory } from './referrers.ts';
 import type { Registry, Repository } from './registry.ts';
 import { walkRepositories } from './repositories.ts';
-import { createTags } from './tags.ts';
+import { createSeenTags, createTags } from './tags.ts';
 import { createUploadHashes } from './upload-hashes.ts';
 import { createUploads } from './uploads.ts';
 import { defaultValidation, type Validation } from './validation.ts';
@@ -30,6 +30,7 @@ export function createStorageRegistry(options: StorageRegistryOptions): Registry
   const busy = new Set<string>();
   const memory = createReferrersMemory();
   const lock = createKeyedLock();
+  const seen = createSeenTags();
 
   function repository(name: RepositoryName): Repository {
     const blobs = createBlobs(driver, content, name);
@@ -38,8 +39,8 @@ export function createStorageRegistry(options: StorageRegistryOptions): Registry
       name,
       blobs,
       uploads: createUploads({ driver, content, hashes, busy, now }, name),
-      manifests: createManifests({ driver, content, validation, lock }, name, blobs, index),
-      tags: createTags(driver, lock, name),
+      manifests: createManifests({ driver, content, validation, lock, seen }, name, blobs, index),
+      tags: createTags(driver, lock, seen, name),
       referrers: createReferrers({ driver, content, memory, now, readOnly }, name, index),
     };
   }

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { StorageDriver, StorageObject } from '../../storage-drivers/driver.ts';
 import type { Digest } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
@@ -7,11 +8,11 @@ import { layout } from './layout.ts';
 import { exists, linkTo, readLink, remove } from './links.ts';
 import type { PageOptions, Tags } from './registry.ts';
 
-export function createTags(driver: StorageDriver, lock: KeyedLock, name: RepositoryName): Tags {
+export function createTags(driver: StorageDriver, lock: KeyedLock, seen: SeenTags, name: RepositoryName): Tags {
   return {
     async *list(options = {}) {
       let empty = true;
-      for await (const tag of tagsOf(driver, name, options)) {
+      for await (const tag of tagsOf(driver, name, seen, options)) {
         empty = false;
         yield tag;
       }
@@ -22,6 +23,7 @@ export function createTags(driver: StorageDriver, lock: KeyedLock, name: Reposit
 
     async delete(tag) {
       const found = await lock.exclusive(name, () => remove(driver, layout.tag(name, tag)));
+      seen.delete(`${name}:${tag}`);
       if (!found) throw new RegistryError('MANIFEST_UNKNOWN', { detail: { name, reference: tag } });
     },
   };
@@ -30,19 +32,40 @@ export function createTags(driver: StorageDriver, lock: KeyedLock, name: Reposit
 /** Links that are read at the same time. */
 const batchSize = 32;
 
+/**
+ * Tags (`name:tag`) whose link was seen. Whether a tag is there is asked each time, by listing; that a folder of tags
+ * has a link need not be asked again: it goes with the folder.
+ */
+export type SeenTags = LRUCache<string, true>;
+
+export function createSeenTags(): SeenTags {
+  return new LRUCache({ max: 50_000 });
+}
+
 /** The tags that point to something: a folder whose link is missing or empty, as crashes leave them, is no tag. */
-export async function* tagsOf(driver: StorageDriver, name: RepositoryName, options: PageOptions): AsyncGenerator<Tag> {
+export async function* tagsOf(
+  driver: StorageDriver,
+  name: RepositoryName,
+  seen: SeenTags,
+  options: PageOptions,
+): AsyncGenerator<Tag> {
   let batch: Tag[] = [];
-  async function* flush() {
-    const links = await Promise.all(batch.map((tag) => readLink(driver, layout.tagCurrent(name, tag), options.signal)));
-    yield* batch.filter((_, index) => links[index] !== undefined);
+  async function pointing(): Promise<Tag[]> {
+    const unseen = batch.filter((tag) => !seen.has(`${name}:${tag}`));
+    const hasLink = async (tag: Tag) => {
+      const link = await readLink(driver, layout.tagCurrent(name, tag), options.signal);
+      if (link !== undefined) seen.set(`${name}:${tag}`, true);
+    };
+    await Promise.all(unseen.map(hasLink));
+    const tags = unseen.length === 0 ? batch : batch.filter((tag) => seen.has(`${name}:${tag}`));
     batch = [];
+    return tags;
   }
   for await (const entry of driver.list(layout.tags(name), options)) {
     const tag = entry.kind === 'folder' ? tryParseTag(entry.name) : undefined;
-    if (tag !== undefined && batch.push(tag) === batchSize) yield* flush();
+    if (tag !== undefined && batch.push(tag) === batchSize) yield* await pointing();
   }
-  yield* flush();
+  yield* await pointing();
 }
 
 /** The link that points a tag at a manifest. It comes before its history, so that no tag stands without it. */
