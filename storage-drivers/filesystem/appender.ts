@@ -1,7 +1,7 @@
 import * as io from './io.ts';
 
 /** Bytes that are gathered before they are written. A client's pieces have 16–64 KiB. */
-const batchSize = 512 * 1024;
+const batchSize = 256 * 1024;
 /** Pieces in one batch, whatever their size (the system takes 1024 in one call, IOV_MAX). */
 const batchPieces = 1024;
 /** Bytes after which the disk is set to work in the background, so that the last sync has little left to do. */
