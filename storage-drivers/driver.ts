@@ -50,15 +50,27 @@ export interface StorageDriver {
    * Opens a writer on `path`.
    *
    * Without `append` it starts empty and `commit` or `close` replaces the object; until then readers of `path` see what
-   * was there before. With `append` it goes on behind what an earlier writer of that path kept with `close` (in this or
-   * in any other process, alive or dead; nothing kept: it starts empty), and readers may see some of the new bytes
-   * before `close`.
+   * was there before.
    *
-   * One writer at a time has a path, over all processes.
+   * With `append` it goes on behind what an earlier writer of that path kept with `close`, in this or in any other
+   * process, alive or dead. What is kept is no object yet: {@link kept} and the next writer find it, and the other calls
+   * may or may not show it. No object is ever put under such a path.
+   *
+   * One writer at a time has a path, over all processes. Whoever comes second is refused here or, where the storage
+   * cannot tell so early, when it ends: nothing that it wrote is kept then.
    *
    * @throws WriterBusyError when another one has it
+   * @throws PathNotFoundError when `marker` is not there; this too may come as late as the end
    */
-  writer(path: string, options?: { append?: boolean }): Promise<StorageWriter>;
+  writer(path: string, options?: WriterOptions): Promise<StorageWriter>;
+
+  /**
+   * What writers with `append` have kept under a path. With `marker` that is at least nothing, 0 bytes, while that
+   * object is there.
+   *
+   * @throws PathNotFoundError when nothing is kept; with `marker` when that is not there
+   */
+  kept(path: string, options?: KeptOptions): Promise<KeptStat>;
 
   /** @throws PathNotFoundError */
   stat(path: string, options?: ReadOptions): Promise<StorageStat>;
@@ -124,6 +136,34 @@ export interface PutOptions {
 export interface DeleteOptions {
   /** false: after a power cut it may all be there again, or some of it. Default true. */
   durable?: boolean;
+  /** All names that are directly below, when the caller knows: the driver need not look, and may leave others. */
+  names?: readonly string[];
+}
+
+export interface WriterOptions {
+  /** Default false. */
+  append?: boolean;
+  /** With `append`: an object in the same folder; bytes are kept only while it is there. */
+  marker?: string;
+  /** Where this writer will commit to, if that is known already: the driver may bring the bytes there at once. */
+  to?: string;
+  /**
+   * With `append`: a {@link StorageWriter.version} after which nothing need be known. The driver may then go by what it
+   * remembers of it and ask nobody; if more was kept meanwhile, the writer does not show it.
+   */
+  version?: string;
+}
+
+export interface KeptOptions extends ReadOptions {
+  /** As in {@link WriterOptions}. */
+  marker?: string;
+}
+
+export interface KeptStat {
+  /** In bytes. */
+  size: number;
+  /** When bytes were kept last; undefined when there are none. */
+  modified: Date | undefined;
 }
 
 export interface RangeOptions extends ReadOptions {
@@ -178,6 +218,18 @@ export interface StorageWriter {
   readonly size: number;
 
   /**
+   * Stands for the bytes that are kept: when it was opened, and after `close` for those that are kept then. Two that
+   * are alike stand for the same bytes. Means nothing without `append`.
+   */
+  readonly version: string;
+
+  /** What was left with the bytes that are kept, all of them; undefined when nothing was, or the driver keeps no notes. */
+  note(): Promise<string | undefined>;
+
+  /** The bytes that were kept when it was opened. */
+  reader(): Promise<StorageReader>;
+
+  /**
    * Adds bytes. Resolves when more may be given (which bounds the memory in use), not when they are stored. The
    * writer takes the chunk: the caller must not change it afterwards (a chunk of a StorageReader must be copied first).
    *
@@ -186,14 +238,18 @@ export interface StorageWriter {
   write(chunk: Uint8Array): Promise<void>;
 
   /**
-   * Keeps what was written, durably, so that a later writer with `append` goes on. `stat` and `reader` of the path then
-   * show it.
+   * Keeps what was written, durably, so that a later writer with `append` goes on. One that was opened with `to` may
+   * keep nothing of what it wrote itself.
+   *
+   * @param note a short text about all the bytes; the next writer may get it
+   * @throws WriterBusyError when another process has kept something meanwhile
    */
-  close(): Promise<void>;
+  close(note?: string): Promise<void>;
 
   /**
-   * Publishes everything under `to` (default: the writer's own path), durably and at one instant; the own path vanishes
-   * then. The objects in `preceding` are put before it, as in `putAll`: whoever dies in between can commit once more.
+   * Publishes everything under `to` (default: the writer's own path), durably and at one instant. What was kept under the
+   * own path may then be there or not: delete it. The objects in `preceding` are put before, as in `putAll`: whoever
+   * dies in between can commit once more.
    */
   commit(to?: string, preceding?: readonly StorageObject[]): Promise<void>;
 

@@ -18,11 +18,21 @@ const smallSize = 64 * 1024;
 const knownSizes = 50_000;
 
 /**
+ * How long what was just stored need not be looked for, in milliseconds. Whatever collects garbage must leave content
+ * alone for longer, as every push has it lying about without a manifest for a while.
+ */
+const freshness = 60_000;
+
+/**
  * Content by digest, whatever repository it belongs to. What a digest means never changes, so what was read once may be
  * remembered for ever; *whether a repository has it* is none of this module's business and is never remembered.
  */
 export interface Content {
-  /** Bytes of the content. @returns undefined when the storage does not have it; asks the storage each time. */
+  /**
+   * Bytes of the content. Asks the storage, unless this process has stored it within the last minute.
+   *
+   * @returns undefined when the storage does not have it
+   */
   stat(digest: Digest, signal?: AbortSignal): Promise<number | undefined>;
   /** As `stat`, but what was once known is not asked again. */
   size(digest: Digest, signal?: AbortSignal): Promise<number | undefined>;
@@ -34,6 +44,8 @@ export interface Content {
   info(digest: Digest, content: Buffer): ManifestInfo;
   /** Stores content and then, waiting for the storage only once, the links that lead to it. */
   put(digest: Digest, content: Buffer, links: readonly StorageObject[]): Promise<void>;
+  /** Says that the storage has it now, as it was put there in another way. */
+  stored(digest: Digest, size: number): void;
   redirectUrl(digest: Digest, signal?: AbortSignal): Promise<string | undefined>;
 }
 
@@ -43,6 +55,7 @@ export function createContent(driver: StorageDriver, options: { redirect: boolea
     sizeCalculation: (content) => content.length + 200,
   });
   const sizes = new LRUCache<Digest, number>({ max: knownSizes });
+  const fresh = new LRUCache<Digest, true>({ max: 10_000, ttl: freshness });
   // A manifest that is read takes a few times its length in memory.
   const infos = new LRUCache<Digest, ManifestInfo>({ maxSize: infoMemory });
 
@@ -57,6 +70,10 @@ export function createContent(driver: StorageDriver, options: { redirect: boolea
 
   const content: Content = {
     async stat(digest, signal) {
+      if (fresh.has(digest)) {
+        const size = sizes.get(digest);
+        if (size !== undefined) return size;
+      }
       const stat = await unlessMissing(driver.stat(layout.blobData(digest), signal && { signal }));
       if (stat === undefined) return undefined;
       sizes.set(digest, stat.size);
@@ -96,6 +113,12 @@ export function createContent(driver: StorageDriver, options: { redirect: boolea
     async put(digest, bytes, links) {
       await driver.putAll([{ path: layout.blobData(digest), content: bytes }, ...links]);
       contents.set(digest, bytes);
+      content.stored(digest, bytes.length);
+    },
+
+    stored(digest, size) {
+      sizes.set(digest, size);
+      fresh.set(digest, true);
     },
 
     async redirectUrl(digest, signal) {

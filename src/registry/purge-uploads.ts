@@ -37,8 +37,8 @@ export async function* purgeUploads(options: PurgeOptions): AsyncGenerator<Purge
   for await (const repository of walkRepositories(driver, page, ['_uploads'])) {
     for await (const { name: id } of driver.list(layout.uploads(repository), page)) {
       try {
-        const data = await statOrUndefined(driver, layout.uploadData(repository, id));
-        // Every session has a file from its start; only bytes in it are a sign of use.
+        const data = await keptOrUndefined(driver, layout.uploadData(repository, id));
+        // Distribution gives every session a file from its start; only bytes in it are a sign of use.
         const written = data !== undefined && data.size > 0 ? data.modified : undefined;
         const lastUsed = await lastUse(driver, repository, id, written);
         if (lastUsed === undefined || lastUsed >= before) continue;
@@ -68,4 +68,13 @@ async function lastUse(
   );
   if (Number.isNaN(started)) return written ?? (await statOrUndefined(driver, layout.upload(repository, id)))?.modified;
   return new Date(Math.max(started, written?.getTime() ?? 0));
+}
+
+async function keptOrUndefined(driver: StorageDriver, path: string) {
+  try {
+    return await driver.kept(path);
+  } catch (error) {
+    if (error instanceof PathNotFoundError) return undefined;
+    throw error;
+  }
 }

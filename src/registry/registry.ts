@@ -101,10 +101,22 @@ export interface Uploads {
   /** @param algorithm what the digest will be made with, where the client said so; only a hint. */
   create(algorithm?: DigestAlgorithm): Promise<Upload>;
 
-  /** @throws RegistryError BLOB_UPLOAD_UNKNOWN, also when the session is another repository's */
-  find(id: string): Promise<Upload>;
+  /** Reads nothing: whether there is such a session is for the methods of the upload to find out. */
+  find(id: string): Upload;
+
+  /**
+   * Publishes a blob that comes in one piece, without a session that anybody could go on with.
+   *
+   * @throws RegistryError DIGEST_INVALID when the content has another digest
+   */
+  put(digest: Digest, body: Body): Promise<Descriptor>;
 }
 
+/**
+ * One session.
+ *
+ * @throws RegistryError each method: BLOB_UPLOAD_UNKNOWN when it ended or never was, also when it is another repository's
+ */
 export interface Upload {
   readonly id: string;
 

@@ -13,9 +13,10 @@ export function restrict(registry: Registry, restrictions: Restrictions): Regist
   if (restrictions.delete && !restrictions.readOnly) return registry;
 
   const refusal = restrictions.readOnly ? 'the registry is read-only for maintenance' : 'deletion is not enabled';
-  const refuse = async (): Promise<never> => {
+  const refuseNow = (): never => {
     throw new RegistryError('UNSUPPORTED', { message: refusal });
   };
+  const refuse = async (): Promise<never> => refuseNow();
 
   function restricted(inner: Repository): Repository {
     const { blobs, manifests, tags, uploads } = inner;
@@ -25,7 +26,7 @@ export function restrict(registry: Registry, restrictions: Restrictions): Regist
       blobs: { ...blobs, delete: refuse, ...(readOnly && { mount: refuse }) },
       manifests: { ...manifests, delete: refuse, ...(readOnly && { put: refuse }) },
       tags: { ...tags, delete: refuse },
-      uploads: readOnly ? { create: refuse, find: refuse } : uploads,
+      uploads: readOnly ? { create: refuse, find: refuseNow, put: refuse } : uploads,
     };
   }
 

@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
-import type { DigestAlgorithm } from '../oci/digest.ts';
+import { type Digest, type DigestAlgorithm, digestFromHash } from '../oci/digest.ts';
 
 /** The hash over the first `size` bytes of an upload. */
 export interface RunningHash {
@@ -14,26 +14,39 @@ const maxSessions = 10_000;
 
 /**
  * The hashes of uploads that go on, so that bytes are hashed while they stream and not read again. A hash cannot be
- * written down (Node does not export its state), so it lives in this process only. It is good as long as the session
- * has as many bytes as it has seen: uploads only ever grow, so then it has seen them all.
+ * written down (Node does not export its state), so it lives in this process only. It is good for the version of the
+ * kept bytes that it was left with; other processes may have made another one meanwhile.
  */
 export interface UploadHashes {
-  /** Takes the hash of a session if it covers exactly `size` bytes; a session without bytes gets a new one. */
-  take(id: string, size: number, algorithm?: DigestAlgorithm): RunningHash | undefined;
+  /**
+   * Takes the hash of a session if it stands for that version of its bytes; a session without bytes gets a new one.
+   *
+   * @param algorithm only this one will do
+   */
+  take(id: string, version: string, size: number, algorithm?: DigestAlgorithm): RunningHash | undefined;
   /** Gives it back for the next request. */
-  keep(id: string, hash: RunningHash): void;
+  keep(id: string, version: string, hash: RunningHash): void;
+  /** The version for which it is kept, if the session's bytes had that digest then. */
+  versionOf(id: string, digest: Digest): string | undefined;
+  forget(id: string): void;
 }
 
 export function createUploadHashes(): UploadHashes {
-  const hashes = new LRUCache<string, RunningHash>({ max: maxSessions });
+  const hashes = new LRUCache<string, { version: string; hash: RunningHash }>({ max: maxSessions });
   return {
-    take(id, size, algorithm) {
-      const running = hashes.get(id);
+    take(id, version, size, algorithm) {
+      const { version: known, hash } = hashes.get(id) ?? {};
       hashes.delete(id);
-      if (running?.size === size && (algorithm === undefined || algorithm === running.algorithm)) return running;
-      return size === 0 ? newHash(algorithm ?? running?.algorithm ?? 'sha256') : undefined;
+      if (size === 0) return newHash(algorithm ?? hash?.algorithm ?? 'sha256');
+      if (known !== version || hash?.size !== size) return undefined;
+      return algorithm === undefined || algorithm === hash.algorithm ? hash : undefined;
     },
-    keep: (id, hash) => void hashes.set(id, hash),
+    keep: (id, version, hash) => void hashes.set(id, { version, hash }),
+    versionOf(id, digest) {
+      const { version, hash } = hashes.get(id) ?? {};
+      return hash !== undefined && hash.size > 0 && digestSoFar(hash) === digest ? version : undefined;
+    },
+    forget: (id) => void hashes.delete(id),
   };
 }
 
@@ -44,4 +57,9 @@ export function newHash(algorithm: DigestAlgorithm): RunningHash {
 export function update(running: RunningHash, chunk: Uint8Array): void {
   running.hash.update(chunk);
   running.size += chunk.length;
+}
+
+/** The digest of what was hashed up to now; more may be added afterwards. */
+export function digestSoFar({ algorithm, hash }: RunningHash): Digest {
+  return digestFromHash(algorithm, hash.copy());
 }

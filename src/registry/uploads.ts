@@ -6,18 +6,19 @@ import {
   type StorageDriver,
   type StorageWriter,
   WriterBusyError,
+  type WriterOptions,
 } from '../../storage-drivers/driver.ts';
-import { octetStream } from '../oci/descriptor.ts';
-import { algorithmOf, type Digest, type DigestAlgorithm, digestFromHash, digestOf } from '../oci/digest.ts';
+import { type Descriptor, octetStream } from '../oci/descriptor.ts';
+import { algorithmOf, type Digest, type DigestAlgorithm, digestOf, tryParseDigest } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import type { Content } from './content.ts';
 import { layout } from './layout.ts';
-import { exists, linkTo, remove, statOrUndefined } from './links.ts';
+import { linkTo, remove } from './links.ts';
 import type { Body, Upload, Uploads } from './registry.ts';
-import { newHash, type RunningHash, type UploadHashes, update } from './upload-hashes.ts';
+import { digestSoFar, newHash, type RunningHash, type UploadHashes, update } from './upload-hashes.ts';
 
-/** A whole blob up to this many bytes is verified in memory and stored at once; the session's file stays empty. */
+/** A whole blob up to this many bytes is verified in memory and stored at once; its session never has any bytes. */
 const smallSize = 64 * 1024;
 
 /** In characters; ours have 36, and a file system takes 255 bytes in a name. */
@@ -36,29 +37,31 @@ export interface UploadsOptions {
 }
 
 export function createUploads(options: UploadsOptions, name: RepositoryName): Uploads {
-  const { driver, hashes } = options;
-  return {
-    async create(algorithm) {
-      const id = randomUUID();
-      const started = Buffer.from(startedAt(options.now()));
-      // A session without bytes promises nothing that a power cut could break.
-      await driver.putAll(
-        [
-          { path: layout.uploadStartedAt(name, id), content: started },
-          { path: layout.uploadData(name, id), content: Buffer.alloc(0) },
-        ],
-        { durable: false },
-      );
-      hashes.keep(id, newHash(algorithm ?? 'sha256'));
-      return createUpload(options, name, id);
-    },
+  const { driver, content, hashes, now } = options;
 
-    // Its file is what a session is: whoever dies behind a commit, which takes the file away, leaves none.
-    async find(id) {
-      const known =
-        id.length <= maxIdLength && isPathSegment(id) && (await exists(driver, layout.uploadData(name, id)));
-      if (!known) throw unknown(id);
-      return createUpload(options, name, id);
+  async function create(algorithm: DigestAlgorithm = 'sha256'): Promise<Upload> {
+    const id = randomUUID();
+    // A session without bytes promises nothing that a power cut could break.
+    await driver.put(layout.uploadStartedAt(name, id), Buffer.from(startedAt(now())), { durable: false });
+    hashes.keep(id, '', newHash(algorithm));
+    return createUpload(options, name, id);
+  }
+
+  return {
+    create,
+    find: (id) => createUpload(options, name, id),
+
+    async put(digest, body) {
+      const head = await readSmall(body);
+      if (head.complete) return commitWhole(content, name, digest, head.bytes);
+      const upload = await create(algorithmOf(digest));
+      try {
+        return await upload.commit(digest, head.rest);
+      } catch (error) {
+        // Nobody knows of this session, so nobody can go on with it. What stays of it all the same is purged.
+        await upload.cancel().catch(() => undefined);
+        throw error;
+      }
     },
   };
 }
@@ -67,68 +70,87 @@ function unknown(id: string): RegistryError {
   return new RegistryError('BLOB_UPLOAD_UNKNOWN', { detail: { id } });
 }
 
+function mismatch(digest: Digest): RegistryError {
+  return new RegistryError('DIGEST_INVALID', {
+    message: 'provided digest did not match uploaded content',
+    detail: { digest },
+  });
+}
+
+const linksTo = (name: RepositoryName, digest: Digest) => [linkTo(layout.layer(name, digest), digest)];
+
+/** Verifies and stores a blob that is at hand as a whole. */
+async function commitWhole(content: Content, name: RepositoryName, digest: Digest, bytes: Buffer): Promise<Descriptor> {
+  if (digestOf(bytes, algorithmOf(digest)) !== digest) throw mismatch(digest);
+  await content.put(digest, bytes, linksTo(name, digest));
+  return { mediaType: octetStream, digest, size: bytes.length };
+}
+
 /** RFC 3339 in UTC with whole seconds, as distribution writes it. */
 export function startedAt(date: Date): string {
   return date.toISOString().replace(/\.\d+Z$/, 'Z');
 }
 
+/**
+ * A session is a folder that has `startedat`; the driver keeps the bytes received beside it. Each method asks once
+ * whether it is there, or has it proven by what it does.
+ */
 function createUpload({ driver, content, hashes, busy }: UploadsOptions, name: RepositoryName, id: string): Upload {
   const dataPath = layout.uploadData(name, id);
+  const marker = layout.uploadStartedAt(name, id);
 
   async function size(): Promise<number> {
-    return (await statOrUndefined(driver, dataPath))?.size ?? 0;
+    return (await ofSession(() => driver.kept(dataPath, { marker }))).size;
+  }
+
+  /** What is missing is the session. */
+  async function ofSession<T>(task: () => Promise<T>): Promise<T> {
+    if (id.length > maxIdLength || !isPathSegment(id)) throw unknown(id);
+    try {
+      return await task();
+    } catch (error) {
+      throw error instanceof PathNotFoundError ? unknown(id) : error;
+    }
   }
 
   /** A power cut that brings the folder of an ended session back costs nothing but its purge. */
   async function forget(): Promise<void> {
-    await remove(driver, layout.upload(name, id), { durable: false });
+    hashes.forget(id);
+    await remove(driver, layout.upload(name, id), { durable: false, names: ['startedat', 'data'] });
   }
 
   function outOfOrder(message: string, size: number): RegistryError {
     return new RegistryError('UPLOAD_OUT_OF_ORDER', { message, detail: { size } });
   }
 
-  /**
-   * Runs a task on the session while no other request of this process does, if the session is still there then.
-   *
-   * @param task is given the bytes received
-   */
-  async function alone<T>(task: (received: number) => Promise<T>): Promise<T> {
+  /** Runs a task on the session while no other request of this process does. */
+  async function alone<T>(task: () => Promise<T>): Promise<T> {
     const key = `${name}/${id}`;
     for (const deadline = Date.now() + patience; busy.has(key); await delay(20)) {
       if (Date.now() > deadline) throw outOfOrder('another request is writing to this upload', await size());
     }
     busy.add(key);
     try {
-      const stat = await statOrUndefined(driver, dataPath);
-      if (stat === undefined) throw unknown(id);
-      return await task(stat.size);
+      return await ofSession(task);
     } catch (error) {
-      // Another process has ended the session meanwhile.
-      throw error instanceof PathNotFoundError ? unknown(id) : error;
+      if (!(error instanceof WriterBusyError)) throw error;
+      throw outOfOrder('another process is writing to this upload', await size());
     } finally {
       busy.delete(key);
     }
   }
 
   /** A writer at the end of the session's bytes, which no other process has either. */
-  async function openWriter(received: number, start: number | undefined): Promise<StorageWriter> {
+  async function openWriter(start: number | undefined, options: WriterOptions = {}): Promise<StorageWriter> {
     for (const deadline = Date.now() + patience; ; await delay(20)) {
       try {
-        const writer = await driver.writer(dataPath, { append: true });
+        const writer = await driver.writer(dataPath, { append: true, marker, ...options });
         const { size } = writer;
-        // Opening has made the file anew if another process ended the session just now: a session that comes back
-        // could have other bytes than those that were hashed.
-        if (size < received || !(await exists(driver, layout.uploadStartedAt(name, id)))) {
-          await writer.cancel();
-          throw unknown(id);
-        }
         if (start === undefined || start === size) return writer;
         await writer.close();
         throw outOfOrder(`the upload has ${size} bytes; the next chunk must start there`, size);
       } catch (error) {
-        if (!(error instanceof WriterBusyError)) throw error;
-        if (Date.now() > deadline) throw outOfOrder('another process is writing to this upload', received);
+        if (!(error instanceof WriterBusyError) || Date.now() > deadline) throw error;
       }
     }
   }
@@ -141,56 +163,43 @@ function createUpload({ driver, content, hashes, busy }: UploadsOptions, name: R
     }
   }
 
-  /** The hash over what the writer's path already has, for when nobody hashed it while it came. */
-  async function rehash(algorithm: DigestAlgorithm, size: number): Promise<RunningHash> {
+  /** Keeps what was written, and the hash with it if it covers that. */
+  async function keep(writer: StorageWriter, running: RunningHash | undefined): Promise<void> {
+    const hash = running?.size === writer.size ? running : undefined;
+    await writer.close(hash && digestSoFar(hash));
+    if (hash !== undefined) hashes.keep(id, writer.version, hash);
+  }
+
+  /** The hash over what is kept already, for when nobody hashed it while it came. */
+  async function rehash(writer: StorageWriter, algorithm: DigestAlgorithm): Promise<RunningHash> {
     const running = newHash(algorithm);
-    for await (const chunk of await driver.reader(dataPath, { end: size - 1 })) update(running, chunk);
+    for await (const chunk of await writer.reader()) update(running, chunk);
     return running;
   }
 
-  function mismatch(digest: Digest): RegistryError {
-    return new RegistryError('DIGEST_INVALID', {
-      message: 'provided digest did not match uploaded content',
-      detail: { digest },
-    });
-  }
-
-  /** Verifies and stores a blob that is at hand as a whole. @returns its size */
-  async function commitSmall(bytes: Buffer, digest: Digest): Promise<number> {
-    if (digestOf(bytes, algorithmOf(digest)) === digest) {
-      await content.put(digest, bytes, linksTo(digest));
-      return bytes.length;
-    }
-    await forget();
-    throw mismatch(digest);
-  }
-
-  const linksTo = (digest: Digest) => [linkTo(layout.layer(name, digest), digest)];
-
-  async function commitWriter(writer: StorageWriter, digest: Digest, body: Body): Promise<number> {
+  /** Adds a last body and verifies the whole. Ends the writer when that fails. */
+  async function complete(writer: StorageWriter, digest: Digest, body: Body): Promise<void> {
     const algorithm = algorithmOf(digest);
     let running: RunningHash | undefined;
+    let found: Digest | undefined;
     try {
-      running = hashes.take(id, writer.size, algorithm);
-      if (running === undefined) {
-        // Bytes kept by an earlier request are on the storage, and those of this one are not yet.
-        running = await rehash(algorithm, writer.size);
+      running = hashes.take(id, writer.version, writer.size, algorithm);
+      // Another process has hashed what it kept: if nothing more comes, that is all there is to know.
+      const note = running === undefined && body === nothing ? await writer.note() : undefined;
+      found = note?.startsWith(`${algorithm}:`) ? tryParseDigest(note) : undefined;
+      if (found === undefined) {
+        running ??= await rehash(writer, algorithm);
+        await write(writer, body, running);
+        found = digestSoFar(running);
       }
-      await write(writer, body, running);
     } catch (error) {
-      await writer.close();
-      if (running?.size === writer.size) hashes.keep(id, running);
+      await keep(writer, running);
       throw error;
     }
-    if (digestFromHash(algorithm, running.hash) !== digest) {
-      await writer.cancel();
-      await forget();
-      throw mismatch(digest);
-    }
-    // The link first: a crash in between leaves it leading nowhere, which counts as no link, and the session whole. The
-    // other way round the bytes would be gone from the session, and no repository would have them.
-    await writer.commit(layout.blobData(digest), linksTo(digest));
-    return running.size;
+    if (found === digest) return;
+    await writer.cancel();
+    await forget();
+    throw mismatch(digest);
   }
 
   return {
@@ -198,32 +207,51 @@ function createUpload({ driver, content, hashes, busy }: UploadsOptions, name: R
     size,
 
     append: (body, start) =>
-      alone(async (received) => {
-        const writer = await openWriter(received, start);
-        const running = hashes.take(id, writer.size);
+      alone(async () => {
+        const writer = await openWriter(start);
+        const running = hashes.take(id, writer.version, writer.size);
         try {
           await write(writer, body, running);
         } finally {
-          await writer.close();
-          if (running?.size === writer.size) hashes.keep(id, running);
+          await keep(writer, running);
         }
         return writer.size;
       }),
 
     commit: (digest, body = nothing, start) =>
-      alone(async (received) => {
-        const isFirst = received === 0 && (start ?? 0) === 0;
-        const head: Head = isFirst ? await readSmall(body) : { complete: false, rest: body };
-        const total = head.complete
-          ? await commitSmall(head.bytes, digest)
-          : await commitWriter(await openWriter(received, start), digest, head.rest);
+      alone(async () => {
+        const head: Head = start === undefined || start === 0 ? await readSmall(body) : { complete: false, rest: body };
+        if (head.complete && head.bytes.length > 0) {
+          const { size } = await driver.kept(dataPath, { marker });
+          if (size === 0) {
+            const descriptor = await commitWhole(content, name, digest, head.bytes).catch(async (error: unknown) => {
+              if (error instanceof RegistryError) await forget();
+              throw error;
+            });
+            await forget();
+            return descriptor;
+          }
+        }
+        const rest = head.complete ? (head.bytes.length > 0 ? once(head.bytes) : nothing) : head.rest;
+        // All bytes were seen and have the digest: the commit itself proves that they are there.
+        const version = rest === nothing ? hashes.versionOf(id, digest) : undefined;
+        const writer = await openWriter(start, {
+          to: layout.blobData(digest),
+          ...(version !== undefined && { version }),
+        });
+        await complete(writer, digest, rest);
+        const { size } = writer;
+        // The link first: a crash in between leaves it leading nowhere, which counts as no link, and the session whole.
+        // The other way round the bytes could be gone from the session, and no repository would have them.
+        await writer.commit(layout.blobData(digest), linksTo(name, digest));
+        content.stored(digest, size);
         await forget();
-        return { mediaType: octetStream, digest, size: total };
+        return { mediaType: octetStream, digest, size };
       }),
 
     cancel: () =>
-      alone(async (received) => {
-        const writer = await openWriter(received, undefined);
+      alone(async () => {
+        const writer = await openWriter(undefined);
         await writer.cancel();
         await forget();
       }),
@@ -233,6 +261,10 @@ function createUpload({ driver, content, hashes, busy }: UploadsOptions, name: R
 const nothing: Body = {
   async *[Symbol.asyncIterator]() {},
 };
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
 
 type Head = { complete: true; bytes: Buffer } | { complete: false; rest: Body };
 

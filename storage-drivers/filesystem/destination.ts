@@ -14,6 +14,8 @@ export interface Destination {
   readonly fd: number;
   /** Bytes that were there before. */
   readonly kept: number;
+  /** Tells the file from every other one that has its path before or after. */
+  readonly identity: string;
   /** Throws unless the file holds that many bytes, and is the one that was opened. */
   verify(size: number): Promise<void>;
   /** Makes the bytes durable under the writer's own path. */
@@ -29,10 +31,11 @@ export interface Destination {
 /** The object's own file, as distribution has it for uploads: what is kept there is what any later writer goes on with. */
 export async function openAppended(area: StagingArea, file: string, path: string): Promise<Destination> {
   const fd = await openForAppend(file);
-  const { size: kept, ino } = fstatSync(fd);
+  const { size: kept, ino, birthtimeMs } = fstatSync(fd);
   return {
     fd,
     kept,
+    identity: `${ino}.${birthtimeMs}`,
     async verify(size) {
       // Synchronous: the file is open, so the kernel has its inode in memory.
       const found = statNow(file);
@@ -84,6 +87,7 @@ export async function openStaged(area: StagingArea, file: string): Promise<Desti
   return {
     fd,
     kept: 0,
+    identity: '',
     verify: async () => undefined,
     keep: () => commit(file, []),
     commit,

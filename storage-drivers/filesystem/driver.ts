@@ -5,6 +5,8 @@ import {
   type CheckOptions,
   type DeleteOptions,
   InvalidOffsetError,
+  type KeptOptions,
+  type KeptStat,
   type ListOptions,
   PathNotFoundError,
   type PutOptions,
@@ -16,6 +18,7 @@ import {
   type StorageReader,
   type StorageStat,
   type StorageWriter,
+  type WriterOptions,
 } from '../driver.ts';
 import { checkRoot, checkRootWritable } from './check.ts';
 import { ContentCache, maxCachedSize, statNow } from './content-cache.ts';
@@ -111,14 +114,13 @@ class FilesystemDriver implements StorageDriver {
     }
   }
 
-  async writer(path: string, options?: { append?: boolean }): Promise<StorageWriter> {
+  async writer(path: string, { append = false, marker }: WriterOptions = {}): Promise<StorageWriter> {
     const file = this.#root + path;
     try {
       const lock = await this.#locks.acquire(path);
       try {
-        const destination = await (options?.append
-          ? openAppended(this.#area, file, path)
-          : openStaged(this.#area, file));
+        if (marker !== undefined) await this.#mustExist(marker);
+        const destination = await (append ? openAppended(this.#area, file, path) : openStaged(this.#area, file));
         const relock = () => this.#locks.acquire(path);
         return new FilesystemWriter({
           path,
@@ -126,6 +128,7 @@ class FilesystemDriver implements StorageDriver {
           lock,
           relock,
           fileOf: (other) => this.#root + other,
+          readKept: () => this.reader(path, { end: destination.kept - 1 }),
           withStaged: (objects, run) => this.#withStaged(objects, true, run),
         });
       } catch (error) {
@@ -135,6 +138,19 @@ class FilesystemDriver implements StorageDriver {
     } catch (error) {
       throw storageFault(error, path);
     }
+  }
+
+  async kept(path: string, { marker, signal }: KeptOptions = {}): Promise<KeptStat> {
+    signal?.throwIfAborted();
+    try {
+      if (marker !== undefined) await this.#mustExist(marker);
+      const stats = await this.#stat(this.#root + path);
+      if (stats?.isFile()) return { size: stats.size, modified: stats.mtime };
+    } catch (error) {
+      throw storageFault(error, path);
+    }
+    if (marker === undefined) throw new PathNotFoundError(driverName, path);
+    return { size: 0, modified: undefined };
   }
 
   async stat(path: string, options?: ReadOptions): Promise<StorageStat> {
@@ -200,6 +216,10 @@ class FilesystemDriver implements StorageDriver {
     } finally {
       for (const fd of fds) closeSync(fd);
     }
+  }
+
+  async #mustExist(path: string): Promise<void> {
+    if (!(await this.#stat(this.#root + path))?.isFile()) throw new PathNotFoundError(driverName, path);
   }
 
   /** Synchronous where that is cheap (see ContentCache): for what was asked for lately. */

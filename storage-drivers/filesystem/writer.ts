@@ -1,4 +1,4 @@
-import type { StorageObject, StorageWriter } from '../driver.ts';
+import type { StorageObject, StorageReader, StorageWriter } from '../driver.ts';
 import { Appender } from './appender.ts';
 import type { Destination } from './destination.ts';
 import { storageFault } from './errors.ts';
@@ -15,6 +15,8 @@ export interface WriterParts {
   relock(): Promise<WriterLock>;
   /** The file of another object. */
   fileOf(path: string): string;
+  /** Reads what the destination had when it was opened. */
+  readKept(): Promise<StorageReader>;
   /** Runs `run` with a staged file for each object. */
   withStaged(objects: readonly StorageObject[], run: (files: readonly StagedFile[]) => Promise<void>): Promise<void>;
 }
@@ -31,6 +33,19 @@ export class FilesystemWriter implements StorageWriter {
 
   get size(): number {
     return this.#parts.destination.kept + this.#appender.accepted;
+  }
+
+  get version(): string {
+    return `${this.#parts.destination.identity}.${this.size}`;
+  }
+
+  /** There is no place for notes: reading a file again is cheap. */
+  async note(): Promise<undefined> {
+    return undefined;
+  }
+
+  reader(): Promise<StorageReader> {
+    return this.#parts.readKept();
   }
 
   async write(chunk: Uint8Array): Promise<void> {

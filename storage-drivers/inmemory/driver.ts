@@ -1,4 +1,11 @@
-import { InvalidOffsetError, PathNotFoundError, type StorageDriver, StorageError, WriterBusyError } from '../driver.ts';
+import {
+  InvalidOffsetError,
+  PathNotFoundError,
+  type StorageDriver,
+  StorageError,
+  type StorageReader,
+  WriterBusyError,
+} from '../driver.ts';
 import { MemoryTree } from './tree.ts';
 import { createMemoryWriter } from './writer.ts';
 
@@ -15,6 +22,8 @@ export function createMemoryStore(): MemoryStore {
   return { tree: new MemoryTree(), busy: new Set() };
 }
 
+let lastId = 0;
+
 /** Objects in memory, for tests and for trying things out: everything is gone when the process ends. */
 export function createInMemoryDriver(store: MemoryStore = createMemoryStore()): StorageDriver {
   const { tree, busy } = store;
@@ -25,7 +34,7 @@ export function createInMemoryDriver(store: MemoryStore = createMemoryStore()): 
     return object.content;
   };
   const set = (path: string, content: Buffer): void => {
-    if (tree.set(path, { content, modified: new Date() })) return;
+    if (tree.set(path, { content, modified: new Date(), id: ++lastId })) return;
     throw new StorageError('STORAGE_FAULT', driverName, path, 'a folder has this path, or an object is in the way');
   };
 
@@ -50,30 +59,33 @@ export function createInMemoryDriver(store: MemoryStore = createMemoryStore()): 
       const content = find(path);
       if (!(start >= 0 && start <= content.length)) throw new InvalidOffsetError(driverName, path, start);
       const range = content.subarray(start, Math.max(start, Math.min(end, content.length - 1) + 1));
-      let closed = false;
-      return {
-        size: range.length,
-        async *[Symbol.asyncIterator]() {
-          for (let position = 0; position < range.length; position += chunkSize) {
-            signal?.throwIfAborted();
-            if (closed)
-              throw new StorageError('STORAGE_FAULT', driverName, path, 'the reader was closed before its end');
-            yield range.subarray(position, position + chunkSize);
-          }
-        },
-        async close() {
-          closed = true;
-        },
-      };
+      return readerOf(path, range, signal);
     },
 
-    async writer(path, options) {
+    async writer(path, { append = false, marker } = {}) {
+      if (marker !== undefined) find(marker);
       if (busy.has(path)) throw new WriterBusyError(driverName, path);
       busy.add(path);
-      const append = options?.append ?? false;
-      const kept = (append ? tree.object(path)?.content : undefined) ?? Buffer.alloc(0);
+      const kept = append ? tree.object(path) : undefined;
       const drop = () => void tree.delete(path);
-      return createMemoryWriter({ path, append, kept, store: set, drop, release: () => busy.delete(path) });
+      return createMemoryWriter({
+        path,
+        append,
+        kept: kept?.content ?? Buffer.alloc(0),
+        version: () => String(tree.object(path)?.id ?? ''),
+        readKept: async () => readerOf(path, kept?.content ?? Buffer.alloc(0)),
+        store: set,
+        drop,
+        release: () => busy.delete(path),
+      });
+    },
+
+    async kept(path, { marker, signal } = {}) {
+      signal?.throwIfAborted();
+      if (marker !== undefined) find(marker);
+      const object = tree.object(path);
+      if (object === undefined && marker === undefined) throw new PathNotFoundError(driverName, path);
+      return { size: object?.content.length ?? 0, modified: object?.modified };
     },
 
     async stat(path, options) {
@@ -95,6 +107,23 @@ export function createInMemoryDriver(store: MemoryStore = createMemoryStore()): 
 
     async delete(path) {
       if (!tree.delete(path)) throw new PathNotFoundError(driverName, path);
+    },
+  };
+}
+
+function readerOf(path: string, content: Buffer, signal?: AbortSignal): StorageReader {
+  let closed = false;
+  return {
+    size: content.length,
+    async *[Symbol.asyncIterator]() {
+      for (let position = 0; position < content.length; position += chunkSize) {
+        signal?.throwIfAborted();
+        if (closed) throw new StorageError('STORAGE_FAULT', driverName, path, 'the reader was closed before its end');
+        yield content.subarray(position, position + chunkSize);
+      }
+    },
+    async close() {
+      closed = true;
     },
   };
 }

@@ -3,6 +3,8 @@ import type { StorageEntry } from '../driver.ts';
 export interface MemoryObject {
   readonly content: Buffer;
   readonly modified: Date;
+  /** No other object has it. */
+  readonly id: number;
 }
 
 class Folder {

@@ -1,9 +1,12 @@
-import type { StorageWriter } from '../driver.ts';
+import type { StorageReader, StorageWriter } from '../driver.ts';
 
 export interface MemoryWriterParts {
   /** What was kept before. */
   readonly kept: Buffer;
   readonly path: string;
+  /** Of what is kept now. */
+  version(): string;
+  readKept(): Promise<StorageReader>;
   /** Makes the content an object. */
   store(path: string, content: Buffer): void;
   /** Removes the writer's own object, if there is one. */
@@ -17,6 +20,7 @@ export function createMemoryWriter(parts: MemoryWriterParts): StorageWriter {
   const { path, append, store, drop, release } = parts;
   const chunks: Uint8Array[] = [parts.kept];
   let size = parts.kept.length;
+  let version = parts.version();
   let state: 'open' | 'failed' | 'ended' = 'open';
 
   const end = (finish: () => void): void => {
@@ -34,6 +38,11 @@ export function createMemoryWriter(parts: MemoryWriterParts): StorageWriter {
     get size() {
       return size;
     },
+    get version() {
+      return version;
+    },
+    note: async () => undefined,
+    reader: parts.readKept,
     async write(chunk) {
       if (state !== 'open') throw new TypeError('the writer has been closed, committed or cancelled already');
       chunks.push(chunk);
@@ -41,6 +50,7 @@ export function createMemoryWriter(parts: MemoryWriterParts): StorageWriter {
     },
     async close() {
       end(() => store(path, Buffer.concat(chunks, size)));
+      version = parts.version();
     },
     async commit(to = path, preceding = []) {
       end(() => {

@@ -54,3 +54,11 @@ export async function keep(driver: StorageDriver, path: string, ...chunks: reado
   for (const chunk of chunks) await writer.write(chunk);
   await writer.close();
 }
+
+/** What was kept under `path`, as the next writer finds it. */
+export async function keptBytes(driver: StorageDriver, path: string): Promise<Buffer> {
+  const writer = await driver.writer(path, { append: true });
+  const bytes = await readAll(await writer.reader());
+  await writer.close();
+  return bytes;
+}

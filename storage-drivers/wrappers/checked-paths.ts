@@ -31,7 +31,14 @@ export function withCheckedPaths(driver: StorageDriver): StorageDriver {
     },
     async writer(path, options) {
       verify(path);
+      if (options?.marker !== undefined) verify(options.marker);
+      if (options?.to !== undefined) verify(options.to);
       return checkedWriter(await driver.writer(path, options), verify);
+    },
+    async kept(path, options) {
+      verify(path);
+      if (options?.marker !== undefined) verify(options.marker);
+      return driver.kept(path, options);
     },
     async stat(path, options) {
       verify(path);
@@ -60,8 +67,13 @@ function checkedWriter(writer: StorageWriter, verify: (path: string) => void): S
     get size() {
       return writer.size;
     },
+    get version() {
+      return writer.version;
+    },
+    note: () => writer.note(),
+    reader: () => writer.reader(),
     write: (chunk) => writer.write(chunk),
-    close: () => writer.close(),
+    close: (note) => writer.close(note),
     async commit(to, preceding) {
       if (to !== undefined) verify(to);
       for (const { path } of preceding ?? []) verify(path);

@@ -144,13 +144,18 @@ function cutWriter(writer: StorageWriter, bytes: number, error: Error): StorageW
     get size() {
       return writer.size;
     },
+    get version() {
+      return writer.version;
+    },
+    note: () => writer.note(),
+    reader: () => writer.reader(),
     async write(chunk) {
       const taken = chunk.subarray(0, left);
       left -= taken.length;
       await writer.write(taken);
       if (taken.length < chunk.length) throw error;
     },
-    close: () => writer.close(),
+    close: (note) => writer.close(note),
     commit: (to, preceding) => writer.commit(to, preceding),
     cancel: () => writer.cancel(),
   };

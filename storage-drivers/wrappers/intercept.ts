@@ -7,6 +7,7 @@ export type StorageOperation =
   | 'reader'
   | 'read'
   | 'writer'
+  | 'kept'
   | 'write'
   | 'close'
   | 'commit'
@@ -49,6 +50,7 @@ export function intercept(driver: StorageDriver, around: Around): StorageDriver 
       const writer = await around({ operation: 'writer', path }, () => driver.writer(path, options));
       return interceptWriter(writer, path, around, driver);
     },
+    kept: (path, options) => around({ operation: 'kept', path }, () => driver.kept(path, options)),
     stat: (path, options) => around({ operation: 'stat', path }, () => driver.stat(path, options)),
     async *list(path, options) {
       await around({ operation: 'list', path }, async () => undefined);
@@ -88,8 +90,13 @@ function interceptWriter(writer: StorageWriter, path: string, around: Around, dr
     get size() {
       return writer.size;
     },
+    get version() {
+      return writer.version;
+    },
+    note: () => writer.note(),
+    reader: async () => interceptReader(await writer.reader(), path, around),
     write: (chunk) => around({ operation: 'write', path }, () => writer.write(chunk)),
-    close: () => around({ operation: 'close', path }, () => writer.close()),
+    close: (note) => around({ operation: 'close', path }, () => writer.close(note)),
     commit: async (to, preceding = []) => {
       try {
         for (const object of preceding) {

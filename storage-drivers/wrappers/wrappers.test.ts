@@ -105,7 +105,7 @@ describe('faults', () => {
     const writer = await driver.writer('/w', { append: true });
     await writer.write(pattern(20));
     await expect(writer.write(pattern(20))).rejects.toMatchObject({ code: 'STORAGE_FULL', path: '/w' });
-    await writer.close();
+    await writer.commit();
     expect((await driver.stat('/w')).size).toBe(25);
     cutReads(/w/, 10);
     const chunks: Buffer[] = [];

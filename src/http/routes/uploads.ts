@@ -1,4 +1,4 @@
-import { algorithmOf, type Digest, parseDigest, parseDigestAlgorithm, tryParseDigest } from '../../oci/digest.ts';
+import { type Digest, parseDigest, parseDigestAlgorithm, tryParseDigest } from '../../oci/digest.ts';
 import { isRegistryError, RegistryError } from '../../oci/errors.ts';
 import { type RepositoryName, tryParseRepositoryName } from '../../oci/name.ts';
 import { parseChunkRange } from '../../oci/range.ts';
@@ -18,19 +18,12 @@ export const startUpload: Handler<'uploads'> = async (call) => {
 
   if (!request.query.has('digest')) return accepted(request, name, await uploads.create(hint), 0);
   const digest = digestOf(request);
-  const upload = await uploads.create(algorithmOf(digest));
-  try {
-    await upload.commit(digest, request.body);
-  } catch (error) {
-    // Nobody knows of this session, so nobody can go on with it. What stays of it all the same is purged.
-    await upload.cancel().catch(() => undefined);
-    throw error;
-  }
+  await uploads.put(digest, request.body);
   return created(request, name, digest);
 };
 
 export const getUpload: Handler<'upload'> = async (call) => {
-  const upload = await find(call);
+  const upload = find(call);
   return { status: 204, headers: progress(call.request, call.repository.name, upload, await upload.size()) };
 };
 
@@ -49,12 +42,12 @@ export const putUpload: Handler<'upload'> = async (call) => {
 };
 
 export const cancelUpload: Handler<'upload'> = async (call) => {
-  const upload = await find(call);
+  const upload = find(call);
   await upload.cancel();
   return { status: 204, headers: { 'Docker-Upload-UUID': upload.id } };
 };
 
-function find(call: Call<TargetOf<'upload'>>): Promise<Upload> {
+function find(call: Call<TargetOf<'upload'>>): Upload {
   return call.repository.uploads.find(call.target.id);
 }
 
@@ -77,7 +70,7 @@ async function inOrder(
   run: (upload: Upload, body: Body, start: number | undefined) => Promise<Reply>,
 ): Promise<Reply> {
   const { request } = call;
-  const upload = await find(call);
+  const upload = find(call);
   try {
     const header = request.header('content-range');
     if (header === undefined) return await run(upload, request.body, undefined);

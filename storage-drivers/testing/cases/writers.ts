@@ -1,9 +1,13 @@
 import { expect } from 'vitest';
-import { type DriverCase, keep, pattern, readAll, sha256 } from '../fixture.ts';
+import { type DriverCase, keep, keptBytes, pattern, readAll, sha256 } from '../fixture.ts';
 
 const mebibyte = 1024 * 1024;
 const upload = '/repositories/a/_uploads/1/data';
 const blob = '/blobs/sha256/ab/abcd/data';
+
+function ignoreMissing(error: unknown): void {
+  expect(error).toMatchObject({ code: 'PATH_NOT_FOUND' });
+}
 
 export const writerCases: readonly DriverCase[] = [
   {
@@ -41,7 +45,7 @@ export const writerCases: readonly DriverCase[] = [
     },
   },
   {
-    name: 'a commit to another path publishes there, and the own path vanishes',
+    name: 'a commit to another path publishes there, and what was kept can be deleted',
     async run({ driver, another }) {
       const other = await another();
       const content = pattern(3 * mebibyte + 5);
@@ -50,7 +54,9 @@ export const writerCases: readonly DriverCase[] = [
       await expect(other.stat(blob)).rejects.toMatchObject({ code: 'PATH_NOT_FOUND' });
       await writer.commit(blob);
       expect(sha256(await readAll(await other.reader(blob)))).toBe(sha256(content));
-      await expect(other.stat(upload)).rejects.toMatchObject({ code: 'PATH_NOT_FOUND' });
+      await driver.delete('/repositories/a/_uploads/1').catch(ignoreMissing);
+      await expect(other.kept(upload)).rejects.toMatchObject({ code: 'PATH_NOT_FOUND' });
+      expect(sha256(await readAll(await other.reader(blob)))).toBe(sha256(content));
     },
   },
   {
@@ -106,52 +112,152 @@ export const writerCases: readonly DriverCase[] = [
         size += part.length;
         expect(writer.size).toBe(size);
         await writer.close();
-        expect((await driver.stat(upload)).size).toBe(size);
+        expect((await driver.kept(upload)).size).toBe(size);
       }
-      expect(sha256(await readAll(await driver.reader(upload)))).toBe(sha256(...parts));
+      expect(sha256(await keptBytes(driver, upload))).toBe(sha256(...parts));
       const last = await other.writer(upload, { append: true });
       await last.commit(blob);
       expect(sha256(await readAll(await driver.reader(blob)))).toBe(sha256(...parts));
     },
   },
   {
-    name: 'an append writer goes on behind an object that was put',
-    async run({ driver }) {
-      await driver.put('/o', Buffer.from('put '));
-      await keep(driver, '/o', Buffer.from('and appended'));
-      expect((await driver.get('/o')).toString()).toBe('put and appended');
-    },
-  },
-  {
-    name: 'an append writer may commit to its own path, or to the one that it has by name',
-    async run({ driver }) {
-      for (const to of [undefined, '/o']) {
-        const writer = await driver.writer('/o', { append: true });
-        await writer.write(Buffer.from('x'));
-        await writer.commit(to);
+    name: 'a version stands for the bytes that are kept, and for no others',
+    async run({ driver, another }) {
+      const other = await another();
+      const writer = await driver.writer(upload, { append: true });
+      await writer.write(Buffer.from('one'));
+      await writer.close();
+      const next = await other.writer(upload, { append: true });
+      expect(next.version).toBe(writer.version);
+      await next.write(Buffer.from('two'));
+      await next.close();
+      expect(next.version).not.toBe(writer.version);
+      const last = await driver.writer(upload, { append: true });
+      expect(last.version).toBe(next.version);
+      await last.cancel();
+      await keep(driver, upload, Buffer.from('another'));
+      await keep(driver, upload, Buffer.from('!'));
+      const again = await other.writer(upload, { append: true });
+      expect(again.version).not.toBe(writer.version);
+      await again.cancel();
+      for (const text of ['ben', 'bob']) {
+        await keep(driver, `/same/${text}/data`, Buffer.from(text));
+        const same = await driver.writer(`/same/${text}/data`, { append: true });
+        expect(same.version).not.toBe(writer.version);
+        await same.close();
       }
-      expect((await driver.get('/o')).toString()).toBe('xx');
     },
   },
   {
-    name: 'a writer without append starts empty whatever was kept',
+    name: 'a writer that goes by a version commits what that stands for',
     async run({ driver }) {
-      await keep(driver, '/o', Buffer.from('kept before'));
+      await keep(driver, upload, pattern(1000));
+      const first = await driver.writer(upload, { append: true });
+      await first.write(pattern(500, 2));
+      await first.close();
+      const writer = await driver.writer(upload, { append: true, version: first.version });
+      expect(writer.version).toBe(first.version);
+      expect(writer.size).toBe(1500);
+      await writer.commit(blob);
+      expect(sha256(await readAll(await driver.reader(blob)))).toBe(sha256(pattern(1000), pattern(500, 2)));
+    },
+  },
+  {
+    name: 'a note is given to the next writer, or to nobody',
+    async run({ driver, another }) {
+      const writer = await driver.writer(upload, { append: true });
+      expect(await writer.note()).toBeUndefined();
+      await writer.write(pattern(10));
+      await writer.close('sha256:1234');
+      const next = await (await another()).writer(upload, { append: true });
+      expect([undefined, 'sha256:1234']).toContain(await next.note());
+      await next.write(pattern(10));
+      await next.close();
+      const last = await driver.writer(upload, { append: true });
+      expect(await last.note()).toBeUndefined();
+      await last.cancel();
+    },
+  },
+  {
+    name: 'nothing is kept without its marker',
+    async run({ driver, another }) {
+      const other = await another();
+      const marker = '/repositories/a/_uploads/1/startedat';
+      const missing = { code: 'PATH_NOT_FOUND' };
+      const attempt = async () => {
+        const writer = await driver.writer(upload, { append: true, marker });
+        await writer.write(pattern(10));
+        await writer.close();
+      };
+      await expect(attempt()).rejects.toMatchObject(missing);
+      await expect(driver.kept(upload, { marker })).rejects.toMatchObject(missing);
+      await expect(driver.kept(upload)).rejects.toMatchObject(missing);
+      await other.put(marker, Buffer.from('now'));
+      expect(await driver.kept(upload, { marker })).toEqual({ size: 0, modified: undefined });
+      await attempt();
+      expect(await other.kept(upload, { marker })).toMatchObject({ size: 10, modified: expect.any(Date) });
+      await other.delete('/repositories/a/_uploads/1', { names: ['startedat', 'data'] });
+      await expect(attempt()).rejects.toMatchObject(missing);
+      await expect(driver.kept(upload, { marker })).rejects.toMatchObject(missing);
+      await expect(driver.kept(upload)).rejects.toMatchObject(missing);
+    },
+  },
+  {
+    name: 'a writer that knows where it will commit to shows nothing there before, and leaves nothing when it is cancelled',
+    async run({ driver }) {
+      for (const size of [0, 1000, 12 * mebibyte]) {
+        for (const end of ['cancel', 'close'] as const) {
+          const writer = await driver.writer(upload, { append: true, to: blob });
+          await writer.write(pattern(size));
+          await expect(driver.stat(blob)).rejects.toMatchObject({ code: 'PATH_NOT_FOUND' });
+          await writer[end]();
+          await expect(driver.stat(blob)).rejects.toMatchObject({ code: 'PATH_NOT_FOUND' });
+          await (await driver.writer(upload, { append: true })).cancel();
+        }
+        const writer = await driver.writer(upload, { append: true, to: blob });
+        await writer.write(pattern(size));
+        expect(writer.size).toBe(size);
+        await writer.commit(blob);
+        expect(sha256(await readAll(await driver.reader(blob)))).toBe(sha256(pattern(size)));
+        await driver.delete(blob);
+        await driver.delete('/repositories').catch(ignoreMissing);
+      }
+    },
+  },
+  {
+    name: 'an append writer that knows where it will commit to brings what was kept there too',
+    async run({ driver, another }) {
+      const parts = [
+        pattern(300, 1),
+        pattern(6 * mebibyte, 2),
+        pattern(20, 3),
+        pattern(12 * mebibyte, 4),
+        pattern(5, 5),
+      ];
+      for (const part of parts.slice(0, -1)) await keep(driver, upload, part);
+      const writer = await (await another()).writer(upload, { append: true, to: blob });
+      await writer.write(parts.at(-1) ?? Buffer.alloc(0));
+      await writer.commit(blob);
+      expect(sha256(await readAll(await driver.reader(blob)))).toBe(sha256(...parts));
+    },
+  },
+  {
+    name: 'a writer without append starts empty and replaces the object when it is closed',
+    async run({ driver }) {
+      await driver.put('/o', Buffer.from('put before'));
       const writer = await driver.writer('/o');
       expect(writer.size).toBe(0);
       await writer.write(Buffer.from('fresh'));
       await writer.close();
       expect((await driver.get('/o')).toString()).toBe('fresh');
-      await keep(driver, '/o', Buffer.from(' and more'));
-      expect((await driver.get('/o')).toString()).toBe('fresh and more');
     },
   },
   {
     name: 'a writer that was given nothing makes an empty object',
     async run({ driver }) {
+      await (await driver.writer('/closed')).close();
+      expect((await driver.stat('/closed')).size).toBe(0);
       for (const append of [true, false]) {
-        await (await driver.writer(`/kept/${append}`, { append })).close();
-        expect((await driver.stat(`/kept/${append}`)).size).toBe(0);
         const writer = await driver.writer(`/own/${append}`, { append });
         await writer.write(Buffer.alloc(0));
         await writer.commit(`/committed/${append}`);
@@ -191,36 +297,46 @@ export const writerCases: readonly DriverCase[] = [
     },
   },
   {
-    name: 'one writer at a time has a path, over all processes',
-    async run({ driver, another }) {
-      const other = await another();
+    name: 'one writer at a time has a path in one process',
+    async run({ driver }) {
       const busy = { name: 'WriterBusyError', code: 'WRITER_BUSY', path: upload };
-      const ends = ['close', 'commit', 'cancel'] as const;
-      for (const end of ends) {
+      for (const end of ['close', 'commit', 'cancel'] as const) {
         const writer = await driver.writer(upload, { append: true });
         await expect(driver.writer(upload, { append: true })).rejects.toMatchObject(busy);
-        await expect(other.writer(upload, { append: true })).rejects.toMatchObject(busy);
-        await expect(other.writer(upload)).rejects.toMatchObject(busy);
-        const elsewhere = await other.writer(`${upload}2`, { append: true });
-        await elsewhere.cancel();
+        await expect(driver.writer(upload)).rejects.toMatchObject(busy);
+        await (await driver.writer(`${upload}2`, { append: true })).cancel();
         await writer[end]();
-        await (await other.writer(upload, { append: true })).cancel();
+        await (await driver.writer(upload, { append: true })).cancel();
       }
     },
   },
   {
-    name: 'of many writers that want a path at the same time one gets it',
+    name: 'of writers in several processes that want a path one keeps its bytes, and the others hear of it in time',
     async run({ driver, another }) {
-      const other = await another();
-      const attempts = await Promise.allSettled(
-        Array.from({ length: 12 }, (_, index) => (index % 2 ? driver : other).writer(upload, { append: true })),
-      );
-      const got = attempts.flatMap((attempt) => (attempt.status === 'fulfilled' ? [attempt.value] : []));
-      expect(got).toHaveLength(1);
-      for (const attempt of attempts) {
-        if (attempt.status === 'rejected') expect(attempt.reason).toMatchObject({ code: 'WRITER_BUSY' });
+      const drivers = [driver, await another(), await another()];
+      let kept = 0;
+      let winners = 0;
+      for (let round = 0; round < 5; round += 1) {
+        const attempts = await Promise.allSettled(
+          drivers.map(async (each, index) => {
+            const writer = await each.writer(upload, { append: true });
+            const { size } = writer;
+            await writer.write(pattern(1000 + index, round * 10 + index));
+            await writer.close();
+            return size;
+          }),
+        );
+        for (const [index, attempt] of attempts.entries()) {
+          if (attempt.status === 'rejected') expect(attempt.reason).toMatchObject({ code: 'WRITER_BUSY' });
+          else {
+            winners += 1;
+            kept += 1000 + index;
+          }
+        }
       }
-      await got[0]?.cancel();
+      expect(winners).toBeGreaterThan(0);
+      expect((await driver.kept(upload)).size).toBe(kept);
+      expect(await keptBytes(driver, upload)).toHaveLength(kept);
     },
   },
   {
@@ -230,7 +346,7 @@ export const writerCases: readonly DriverCase[] = [
       const writer = await driver.writer(upload, { append: true });
       await writer.write(pattern(2 * mebibyte));
       await writer.cancel();
-      await expect(driver.stat(upload)).rejects.toMatchObject({ code: 'PATH_NOT_FOUND' });
+      await expect(driver.kept(upload)).rejects.toMatchObject({ code: 'PATH_NOT_FOUND' });
       const next = await driver.writer(upload, { append: true });
       expect(next.size).toBe(0);
       await next.cancel();
