@@ -6,6 +6,7 @@ const serial = { fileParallelism: false, testTimeout: 300_000, hookTimeout: 300_
 export default defineConfig({
   test: {
     root: new URL('..', import.meta.url).pathname,
+    globalSetup: ['storage-drivers/s3/testing/run-of-tests.ts'],
     projects: [
       {
         extends: true,
