@@ -28,6 +28,7 @@ const broken = new Map<string, string>();
 /** A client of the registry at `url` which watches what must hold for every response. Its connections close after the file. */
 export function connect(url: string): Registry {
   const client = createHttpClient(url, {
+    followToStorage: true,
     onReply(reply) {
       for (const [rule, example] of brokenRules(reply)) if (!broken.has(rule)) broken.set(rule, example);
     },

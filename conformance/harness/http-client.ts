@@ -59,7 +59,7 @@ export class Reply {
 export interface HttpClient {
   readonly url: string;
   /**
-   * Sends one request; follows nothing, repeats nothing.
+   * Sends one request; repeats nothing, and follows nothing but what `followToStorage` says.
    *
    * @param target a path with its query, sent as it is, or a URL of this server
    */
@@ -73,11 +73,13 @@ export interface HttpClientOptions {
   maxConnections?: number;
   /** Sees every reply. */
   onReply?: (reply: Reply) => void;
+  /** Whether a redirect of a blob to the storage is followed, as all real clients do. Default: not. */
+  followToStorage?: boolean;
 }
 
 /** A plain HTTP client that shows exactly what comes over the wire. */
 export function createHttpClient(url: string, options: HttpClientOptions = {}): HttpClient {
-  const { maxConnections = Number.POSITIVE_INFINITY, onReply } = options;
+  const { maxConnections = Number.POSITIVE_INFINITY, onReply, followToStorage: follows = false } = options;
   const { hostname, port } = new URL(url);
   const agent = new Agent({ keepAlive: true, maxSockets: maxConnections });
 
@@ -116,10 +118,41 @@ export function createHttpClient(url: string, options: HttpClientOptions = {}): 
     async request(method, target, requestOptions = {}) {
       const reply = await exchange(method, target, requestOptions);
       onReply?.(reply);
-      return reply;
+      if (!follows || !leadsToStorage(reply)) return reply;
+      const followed = await followToStorage(reply, requestOptions);
+      onReply?.(followed);
+      return followed;
     },
     close: () => agent.destroy(),
   };
+}
+
+function leadsToStorage({ request, status }: Reply): boolean {
+  return status === 307 && /^GET \/(.*\/)?v2\/.*\/blobs\/[^/]+$/.test(request);
+}
+
+/**
+ * Fetches a blob from where the registry says, as real clients do: without `Authorization`.
+ *
+ * @returns the storage's status, body and what it says of them, with what the registry said of the blob
+ */
+async function followToStorage(redirect: Reply, { headers = {}, signal }: RequestOptions): Promise<Reply> {
+  const kept = Object.entries(headers).filter(([name]) => !/^(authorization|host)$/i.test(name));
+  const response = await fetch(redirect.header('location') ?? '', {
+    headers: kept.map(([name, value]): [string, string] => [name, [value].flat().join(', ')]),
+    redirect: 'error',
+    ...(signal && { signal }),
+  });
+  const ofStorage = ['content-length', 'content-type', 'content-range', 'content-encoding', 'cache-control'];
+  const rawHeaders = redirect.rawHeaders.filter((_, i) => {
+    const name = redirect.rawHeaders[i - (i % 2)]?.toLowerCase() ?? '';
+    return name !== 'location' && !ofStorage.includes(name);
+  });
+  for (const name of ofStorage) {
+    const value = response.headers.get(name);
+    if (value !== null) rawHeaders.push(name, value);
+  }
+  return new Reply(redirect.request, response.status, rawHeaders, Buffer.from(await response.arrayBuffer()));
 }
 
 async function pump(

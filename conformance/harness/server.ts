@@ -1,25 +1,34 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { createServer } from 'node:net';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { atExit } from './at-exit.ts';
+import { projectRoot } from './project-root.ts';
 import { requireTool } from './require-tool.ts';
+import { defaultRedirect, defaultStorage, type StorageKind, storageSection } from './storage.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 export interface ServerOptions {
   /**
-   * An object is laid over the base configuration (deletion on, filesystem in `dataDir`), key by key; null takes a key
+   * An object is laid over the base configuration (deletion on, storage in `dataDir`), key by key; null takes a key
    * away. A string is the whole file: address and folder are then set through the environment.
    */
   config?: object | string;
   /** Further environment variables. Of the environment of this process the server sees PATH, HOME and TMPDIR only. */
   env?: Readonly<Record<string, string>>;
-  /** Where the storage is. Default: a temporary folder that `stop` removes; a folder given here stays. */
+  /**
+   * Where the storage is; servers with the same one share it. Default: a temporary folder that `stop` removes; a folder
+   * given here stays. With S3 it is a root directory in the bucket of the run.
+   */
   dataDir?: string;
+  /** Default: what `BERTH_STORAGE` says, otherwise filesystem. */
+  storage?: StorageKind;
+  /** Whether clients are sent to the storage for blobs, where it can be. Default: what `BERTH_REDIRECT` says, otherwise not. */
+  redirect?: boolean;
   /** Default: a free one. */
   port?: number;
 }
@@ -30,7 +39,7 @@ export interface Server {
   readonly url: string;
   /** `127.0.0.1:<port>` */
   readonly host: string;
-  /** The root folder of the storage. */
+  /** The root of the storage. */
   readonly dataDir: string;
   /** The configuration file it was started with; exists until `stop`. */
   readonly configFile: string;
@@ -67,11 +76,17 @@ const stopLimit = 20_000;
 async function start(command: [string, ...string[]], options: ServerOptions): Promise<Server> {
   const folder = await temporaryFolder();
   const dataDir = options.dataDir ?? join(folder.path, 'data');
-  await mkdir(dataDir, { recursive: true });
+  const { storage = defaultStorage, redirect = defaultRedirect } = options;
   const host = `127.0.0.1:${options.port ?? (await freePort())}`;
   const configFile = join(folder.path, 'config.yml');
   const { config = {} } = options;
-  const settings = typeof config === 'string' ? config : merge(baseConfig(host, dataDir), config);
+  const settings =
+    typeof config === 'string'
+      ? config
+      : merge(
+          { version: '0.1', storage: await storageSection(storage, dataDir, redirect), http: { addr: host } },
+          config,
+        );
   // JSON is YAML.
   await writeFile(configFile, typeof settings === 'string' ? settings : JSON.stringify(settings, null, 2));
 
@@ -141,14 +156,6 @@ async function start(command: [string, ...string[]], options: ServerOptions): Pr
   };
 }
 
-function baseConfig(host: string, dataDir: string): object {
-  return {
-    version: '0.1',
-    storage: { filesystem: { rootdirectory: dataDir }, delete: { enabled: true } },
-    http: { addr: host },
-  };
-}
-
 /** What a configuration file that is used as it stands must be told from outside. */
 function overrides(config: string, host: string, dataDir: string): Record<string, string> {
   return {
@@ -176,13 +183,8 @@ function section(settings: object, key: string): object {
   return isMap(value) ? value : {};
 }
 
-function projectRoot(): string {
-  let folder = import.meta.dirname;
-  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
-  return folder;
-}
-
-function freePort(): Promise<number> {
+/** A port of 127.0.0.1 that nobody has at the moment. */
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);

@@ -38,7 +38,7 @@ export interface RegistryClient {
 }
 
 export function createRegistryClient(url: string, options?: HttpClientOptions): RegistryClient {
-  const http = createHttpClient(url, options);
+  const http = createHttpClient(url, { followToStorage: true, ...options });
 
   async function expect(status: number, method: string, target: string, options?: RequestOptions): Promise<Reply> {
     const reply = await http.request(method, target, options);
