@@ -20,7 +20,10 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'e2e',
-          include: ['{src,storage-drivers}/**/*.e2e.test.ts', 'conformance/{clients,compatibility,crash}/**/*.test.ts'],
+          include: [
+            '{src,storage-drivers}/**/*.e2e.test.ts',
+            'conformance/{clients,compatibility,crash,replicas}/**/*.test.ts',
+          ],
           ...serial,
         },
       },
