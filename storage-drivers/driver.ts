@@ -21,6 +21,9 @@ export interface StorageDriver {
   /** As in the configuration, e.g. `filesystem`. */
   readonly name: string;
 
+  /** Optional: whether it lives on other machines, and so may come up later than those who use it. Default false. */
+  readonly remote?: boolean;
+
   /**
    * The whole object. For small content: links, manifests, records. The buffer may be shared with other callers and
    * with a cache of the driver; it must not be changed.

@@ -4,6 +4,8 @@ import { type FilesystemOptions, parseFilesystemOptions } from './filesystem/opt
 import { createInMemoryDriver } from './inmemory/driver.ts';
 import { type InMemoryOptions, parseInMemoryOptions } from './inmemory/options.ts';
 import { DriverOptionsError, type OptionFinding, type ParsedOptions } from './options.ts';
+import { createS3Driver } from './s3/driver.ts';
+import { parseS3Options, type S3Options } from './s3/options.ts';
 import { withCheckedPaths } from './wrappers/checked-paths.ts';
 
 /** A driver's section of the configuration. */
@@ -16,6 +18,11 @@ export interface DriverKind<Options> {
   create(options: Options): StorageDriver;
 }
 
+const s3 = {
+  parseOptions: parseS3Options,
+  create: (options) => withCheckedPaths(createS3Driver(options)),
+} satisfies DriverKind<S3Options>;
+
 /** Every driver there is, under its name in the configuration. */
 export const storageDrivers = {
   filesystem: {
@@ -26,12 +33,15 @@ export const storageDrivers = {
     parseOptions: parseInMemoryOptions,
     create: () => withCheckedPaths(createInMemoryDriver()),
   } satisfies DriverKind<InMemoryOptions>,
+  s3,
+  /** As distribution 2.x names it, too. */
+  s3aws: s3,
 };
 
 export type DriverName = keyof typeof storageDrivers;
 
 /** Drivers of CNCF distribution (2.8 and 3) that a configuration file may name. */
-const elsewhere = new Set(['s3', 's3aws', 'azure', 'gcs', 'oss', 'swift']);
+const elsewhere = new Set(['azure', 'gcs', 'oss', 'swift']);
 
 /**
  * The driver as the registry uses it.

@@ -58,6 +58,35 @@ export class OptionReader {
     return fallback;
   }
 
+  /** `true` or `false`; from the environment also `1`, `0`, `yes`, `no`, as YAML 1.1 and Go spell them. */
+  truth(key: string, fallback: boolean): boolean {
+    const value = this.#take(key);
+    if (value === undefined) return fallback;
+    const text = String(value).toLowerCase();
+    if (['true', '1', 'yes', 'on', 't'].includes(text)) return true;
+    if (['false', '0', 'no', 'off', 'f'].includes(text)) return false;
+    this.fault(key, value, 'must be true or false');
+    return fallback;
+  }
+
+  /** A text that nobody may see; empty counts as absent. */
+  secret(key: string): string | undefined {
+    const value = this.#take(key);
+    if (value === undefined || value === '') return undefined;
+    if (typeof value === 'string' || typeof value === 'number') return String(value);
+    this.fault(key, undefined, 'must be a text');
+    return undefined;
+  }
+
+  /** A text, or undefined when it is absent or empty. */
+  optional(key: string): string | undefined {
+    const value = this.#take(key);
+    if (value === undefined || value === '') return undefined;
+    if (['string', 'number', 'boolean'].includes(typeof value)) return String(value);
+    this.fault(key, value, 'must be a text');
+    return undefined;
+  }
+
   fault(key: string, value: unknown, rule: string): void {
     this.#faults.push({ key, value, message: rule });
   }

@@ -13,6 +13,7 @@ export function withCheckedPaths(driver: StorageDriver): StorageDriver {
   };
   return {
     name: driver.name,
+    ...(driver.remote !== undefined && { remote: driver.remote }),
     async get(path, options) {
       verify(path);
       return driver.get(path, options);

@@ -34,6 +34,7 @@ export function intercept(driver: StorageDriver, around: Around): StorageDriver 
   const { redirectUrl, check, close } = driver;
   return {
     name: driver.name,
+    ...(driver.remote !== undefined && { remote: driver.remote }),
     get: (path, options) => around({ operation: 'get', path }, () => driver.get(path, options)),
     put: (path, content, options) => around({ operation: 'put', path }, () => driver.put(path, content, options)),
     // One by one, so that each can be told from the others.

@@ -1,0 +1,189 @@
+import { CopyObjectCommand } from '@aws-sdk/client-s3';
+import type { Bucket } from './bucket.ts';
+import type { Chain, Chunk } from './chain.ts';
+import { limits } from './client.ts';
+import { copySource, Multipart } from './multipart.ts';
+import { minPartSize } from './options.ts';
+import { bodyOf } from './reader.ts';
+import { Segments } from './segments.ts';
+
+/** Bytes of an object, `end` being behind the last one. */
+export interface Source {
+  readonly key: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** One part of the object to be: copied by the server, or gathered here because its pieces are too small for that. */
+export type Part = { readonly copy: Source } | GatheredPart;
+
+export interface GatheredPart {
+  readonly gather: readonly Source[];
+  /** Followed by what is in memory. Only the last part is. */
+  readonly tail: boolean;
+}
+
+export interface AssembleParts {
+  readonly bucket: Bucket;
+  readonly path: string;
+  /** Key of the object to be. */
+  readonly to: string;
+  /** Key of the path that the chain belongs to. */
+  readonly owner: string;
+  readonly chain: Chain;
+  /** What comes behind the chain. Stays the caller's. */
+  readonly tail: Segments;
+  readonly copy: CopyLimits;
+}
+
+export interface CopyLimits {
+  readonly partSize: number;
+  readonly threshold: number;
+  readonly concurrency: number;
+}
+
+/**
+ * Makes one object of what is kept, on the server as far as that can be; what is kept stays as it is.
+ *
+ * @returns the key of a record that is of no use any more
+ */
+export async function assemble(parts: AssembleParts): Promise<string | undefined> {
+  const { bucket, path, to, owner, chain, tail, copy } = parts;
+  const [first, ...others] = chain.chunks;
+  if (first === undefined) {
+    await bucket.putSegments(path, to, tail);
+    return undefined;
+  }
+  if (others.length === 0 && tail.size === 0 && first.size <= copy.threshold) {
+    await copyObject(parts, first.key);
+    return undefined;
+  }
+  const plan = planParts(chain.chunks, tail.size, copy.partSize);
+  const [only] = plan;
+  if (plan.length === 1 && only !== undefined && 'gather' in only) {
+    const content = await gather(parts, only);
+    try {
+      await bucket.putSegments(path, to, content);
+    } finally {
+      content.release(false);
+    }
+    return undefined;
+  }
+
+  const multipart = await Multipart.create(bucket, path, to, owner);
+  try {
+    await run(plan, copy.concurrency, async (part, number) => {
+      if ('copy' in part) return multipart.copy(number, part.copy.key, part.copy.start, part.copy.end);
+      const content = await gather(parts, part);
+      let clean = false;
+      try {
+        clean = await multipart.put(number, content);
+      } finally {
+        content.release(clean);
+      }
+    });
+    await multipart.complete();
+  } catch (error) {
+    await multipart.abort().then(
+      () => bucket.delete(path, [multipart.record]),
+      () => undefined,
+    );
+    throw error;
+  }
+  return multipart.record;
+}
+
+/**
+ * Cuts what is kept into parts: each has at least {@link minPartSize} but the last, and what is copied stays within one
+ * object. Pieces that are too small are gathered, together with as much of the next one as makes a part.
+ */
+export function planParts(chunks: readonly Pick<Chunk, 'key' | 'size'>[], tailSize: number, copySize: number): Part[] {
+  const parts: Part[] = [];
+  let small: Source[] = [];
+  let smallSize = 0;
+  for (const { key, size } of chunks) {
+    let position = 0;
+    if (smallSize > 0) {
+      position = Math.min(size, minPartSize - smallSize);
+      small.push({ key, start: 0, end: position });
+      smallSize += position;
+      if (smallSize < minPartSize) continue;
+      parts.push({ gather: small, tail: false });
+      [small, smallSize] = [[], 0];
+    }
+    if (size - position < minPartSize) {
+      if (size > position) [small, smallSize] = [[{ key, start: position, end: size }], size - position];
+      continue;
+    }
+    // The last one takes the remainder, so that it is not too small.
+    for (let left = Math.floor((size - position) / copySize); left > 1; left -= 1, position += copySize) {
+      parts.push({ copy: { key, start: position, end: position + copySize } });
+    }
+    parts.push({ copy: { key, start: position, end: size } });
+  }
+  if (smallSize > 0 || tailSize > 0) parts.push({ gather: small, tail: true });
+  return parts;
+}
+
+async function copyObject({ bucket, path, to }: AssembleParts, from: string): Promise<void> {
+  await bucket.api.call(
+    path,
+    (http) =>
+      bucket.api.client.send(
+        new CopyObjectCommand({
+          Bucket: bucket.name,
+          Key: to,
+          CopySource: copySource(bucket.name, from),
+          // What was said of the source (its writer, its note) is not true of the object.
+          MetadataDirective: 'REPLACE',
+          ...bucket.attributes,
+        }),
+        http,
+      ),
+    { timeout: limits.work },
+  );
+}
+
+async function gather({ bucket, path, tail }: AssembleParts, part: GatheredPart): Promise<Segments> {
+  const content = new Segments();
+  const add = (chunk: Uint8Array) => void content.append(chunk, Number.POSITIVE_INFINITY);
+  for (const { key, start, end } of part.gather) {
+    const before = content.size;
+    for (let attempt = 1; content.size < before + end - start; attempt += 1) {
+      const from = start + content.size - before;
+      const opened = await bucket.open(path, key, `bytes=${from}-${end - 1}`, undefined);
+      try {
+        for await (const chunk of bodyOf(opened) as AsyncIterable<Buffer>) add(chunk);
+      } catch (error) {
+        if (attempt > 5) throw error;
+      }
+    }
+  }
+  if (part.tail) for await (const chunk of tail.stream() as AsyncIterable<Buffer>) add(chunk);
+  return content;
+}
+
+/** Runs all parts, several copies and one gathering at a time; stops at the first fault. */
+async function run(
+  plan: readonly Part[],
+  concurrency: number,
+  task: (part: Part, number: number) => Promise<void>,
+): Promise<void> {
+  const numbered = plan.map((part, index) => ({ part, number: index + 1 }));
+  const copies = numbered.filter(({ part }) => 'copy' in part);
+  const gathered = numbered.filter(({ part }) => 'gather' in part);
+  let failed = false;
+  const lane = async (queue: typeof numbered) => {
+    for (let next = queue.shift(); next !== undefined && !failed; next = queue.shift()) {
+      try {
+        await task(next.part, next.number);
+      } catch (error) {
+        failed = true;
+        throw error;
+      }
+    }
+  };
+  const lanes = Array.from({ length: Math.min(concurrency, copies.length) }, () => lane(copies));
+  const results = await Promise.allSettled([...lanes, lane(gathered)]);
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
+}

@@ -1,0 +1,251 @@
+import { randomUUID } from 'node:crypto';
+import {
+  AbortMultipartUploadCommand,
+  DeleteObjectCommand,
+  DeleteObjectsCommand,
+  GetObjectCommand,
+  type GetObjectCommandOutput,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  type ListObjectsV2CommandOutput,
+  PutObjectCommand,
+} from '@aws-sdk/client-s3';
+import { StorageError, WriterBusyError } from '../driver.ts';
+import { type CallOptions, limits, S3Api } from './client.ts';
+import { driverName, isMissingUpload, isNotImplemented, isTaken, TruncatedError } from './errors.ts';
+import type { S3Options } from './options.ts';
+import type { Segments } from './segments.ts';
+
+/** Keys of one request; S3 takes no more. */
+const maxDeletions = 1000;
+
+/** What is said with each object that is made. */
+export interface ObjectAttributes {
+  readonly ContentType: 'application/octet-stream';
+  readonly ServerSideEncryption?: 'aws:kms' | 'AES256';
+  readonly SSEKMSKeyId?: string;
+  readonly StorageClass?: never;
+  readonly ACL?: never;
+}
+
+/** The requests that the driver is made of, in one bucket. Each is one request to the server unless it says otherwise. */
+export class Bucket {
+  readonly api: S3Api;
+  readonly name: string;
+  readonly attributes: ObjectAttributes;
+  readonly #root: string;
+  /** False when the server has refused a conditional PUT: then nothing but the listing tells writers apart. */
+  #conditional = true;
+
+  constructor(options: S3Options) {
+    this.api = new S3Api(options);
+    this.name = options.bucket;
+    this.#root = options.rootdirectory.replace(/\/+$/, '');
+    this.attributes = attributesOf(options);
+  }
+
+  /** As distribution names it: no slash in front. */
+  keyOf(path: string): string {
+    return (this.#root + path).replace(/^\/+/, '');
+  }
+
+  async get(path: string, key: string, options: CallOptions = {}): Promise<Buffer> {
+    return this.api.call(
+      path,
+      async (http) => {
+        const output = await this.api.client.send(new GetObjectCommand({ Bucket: this.name, Key: key }), http);
+        return readBody(output);
+      },
+      options,
+    );
+  }
+
+  /** Resolves when the answer begins; the body is then read, or destroyed. */
+  async open(
+    path: string,
+    key: string,
+    range: string | undefined,
+    etag: string | undefined,
+    options: CallOptions = {},
+  ): Promise<GetObjectCommandOutput> {
+    const command = () =>
+      new GetObjectCommand({
+        Bucket: this.name,
+        Key: key,
+        ...(range !== undefined && { Range: range }),
+        ...(etag !== undefined && { IfMatch: etag }),
+      });
+    return this.api.call(path, (http) => this.api.client.send(command(), http), options);
+  }
+
+  async head(path: string, key: string, options: CallOptions = {}) {
+    return this.api.call(
+      path,
+      (http) => this.api.client.send(new HeadObjectCommand({ Bucket: this.name, Key: key }), http),
+      options,
+    );
+  }
+
+  async put(path: string, key: string, content: Uint8Array): Promise<void> {
+    const input = { Bucket: this.name, Key: key, Body: content, ContentLength: content.length, ...this.attributes };
+    await this.api.call(path, (http) => this.api.client.send(new PutObjectCommand(input), http));
+  }
+
+  /** @returns whether it went through at the first attempt: the memory may then be used for something else */
+  async putSegments(path: string, key: string, content: Segments): Promise<boolean> {
+    let attempts = 0;
+    await this.api.call(
+      path,
+      (http) => {
+        attempts += 1;
+        return this.api.client.send(
+          new PutObjectCommand({
+            Bucket: this.name,
+            Key: key,
+            Body: content.stream(),
+            ContentLength: content.size,
+            ...this.attributes,
+          }),
+          http,
+        );
+      },
+      { timeout: limits.work },
+    );
+    return attempts === 1;
+  }
+
+  /**
+   * Stores an object under a key that nobody has.
+   *
+   * @throws WriterBusyError when somebody has it
+   */
+  async putNew(
+    path: string,
+    key: string,
+    content: Segments,
+    note: string | undefined,
+  ): Promise<{ etag: string | undefined; clean: boolean }> {
+    const nonce = randomUUID();
+    let attempts = 0;
+    const attempt = (http: { abortSignal: AbortSignal }) => {
+      attempts += 1;
+      return this.api.client.send(
+        new PutObjectCommand({
+          Bucket: this.name,
+          Key: key,
+          Body: content.stream(),
+          ContentLength: content.size,
+          Metadata: { writer: nonce, ...(note !== undefined && { note }) },
+          ...(this.#conditional && { IfNoneMatch: '*' }),
+          ...this.attributes,
+        }),
+        http,
+      );
+    };
+    try {
+      const { ETag } = await this.api.call(path, attempt, { timeout: limits.work });
+      return { etag: ETag, clean: attempts === 1 };
+    } catch (error) {
+      const cause = error instanceof StorageError ? error.cause : error;
+      if (this.#conditional && isNotImplemented(cause)) {
+        this.#conditional = false;
+        return this.putNew(path, key, content, note);
+      }
+      if (!isTaken(cause)) throw error;
+      // An attempt whose answer was lost may have stored it.
+      const { Metadata, ETag } = await this.head(path, key);
+      if (Metadata?.writer !== nonce) throw new WriterBusyError(driverName, path);
+      return { etag: ETag, clean: false };
+    }
+  }
+
+  async list(
+    path: string,
+    input: { Prefix: string; Delimiter?: '/'; StartAfter?: string; MaxKeys?: number; ContinuationToken?: string },
+    options: CallOptions = {},
+  ): Promise<ListObjectsV2CommandOutput> {
+    return this.api.call(
+      path,
+      (http) => this.api.client.send(new ListObjectsV2Command({ Bucket: this.name, ...input }), http),
+      options,
+    );
+  }
+
+  /** Everything below a prefix, in byte order of the key; one request for each 1,000. */
+  async *listAll(path: string, prefix: string, options: CallOptions = {}) {
+    let token: string | undefined;
+    do {
+      const page = await this.list(path, { Prefix: prefix, ...(token && { ContinuationToken: token }) }, options);
+      yield* page.Contents ?? [];
+      token = page.IsTruncated ? page.NextContinuationToken : undefined;
+    } while (token !== undefined);
+  }
+
+  /** One request for each 1,000. Keys that nobody has do no harm. */
+  async delete(path: string, keys: readonly string[]): Promise<void> {
+    const [only] = keys;
+    if (keys.length === 1) {
+      await this.api.call(path, (http) =>
+        this.api.client.send(new DeleteObjectCommand({ Bucket: this.name, Key: only }), http),
+      );
+      return;
+    }
+    for (let first = 0; first < keys.length; first += maxDeletions) {
+      const Objects = keys.slice(first, first + maxDeletions).map((Key) => ({ Key }));
+      await this.api.call(
+        path,
+        async (http) => {
+          const { Errors } = await this.api.client.send(
+            new DeleteObjectsCommand({ Bucket: this.name, Delete: { Objects, Quiet: true } }),
+            http,
+          );
+          const fault = Errors?.find(({ Code }) => Code !== 'NoSuchKey');
+          if (fault === undefined) return;
+          const error = new Error(`${fault.Key}: ${fault.Message ?? ''}`);
+          error.name = fault.Code ?? 'UnknownError';
+          throw Object.assign(error, { $metadata: { httpStatusCode: fault.Code === 'AccessDenied' ? 403 : 500 } });
+        },
+        { timeout: limits.idle },
+      );
+    }
+  }
+
+  /** An upload that is gone already is what was wanted. */
+  async abort(path: string, key: string, uploadId: string): Promise<void> {
+    try {
+      await this.api.call(path, (http) =>
+        this.api.client.send(
+          new AbortMultipartUploadCommand({ Bucket: this.name, Key: key, UploadId: uploadId }),
+          http,
+        ),
+      );
+    } catch (error) {
+      if (!isMissingUpload(error instanceof StorageError ? (error.cause ?? error) : error)) throw error;
+    }
+  }
+}
+
+function attributesOf({ encrypt, keyid, storageclass, objectacl }: S3Options): ObjectAttributes {
+  return {
+    ContentType: 'application/octet-stream',
+    ...(encrypt && { ServerSideEncryption: keyid === undefined ? ('AES256' as const) : ('aws:kms' as const) }),
+    ...(encrypt && keyid !== undefined && { SSEKMSKeyId: keyid }),
+    // The SDK knows them as lists of texts; options.ts has checked them.
+    ...(storageclass !== 'NONE' && storageclass !== 'STANDARD' && { StorageClass: storageclass as never }),
+    ...(objectacl !== 'private' && { ACL: objectacl as never }),
+  };
+}
+
+/** The whole body. @throws TruncatedError */
+async function readBody({ Body, ContentLength }: GetObjectCommandOutput): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of Body as AsyncIterable<Buffer>) {
+    chunks.push(chunk);
+    size += chunk.length;
+  }
+  if (ContentLength !== undefined && size !== ContentLength) {
+    throw new TruncatedError(`${size} of ${ContentLength} bytes came`);
+  }
+  return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, size);
+}

@@ -1,0 +1,89 @@
+import { createHash } from 'node:crypto';
+import type { _Object as ListedObject } from '@aws-sdk/client-s3';
+
+/**
+ * What writers with `append` keep: objects of their own, each named by the number of bytes before it.
+ *
+ *     <key>.berth/0000000000000000      the first 10 MiB
+ *     <key>.berth/0000000010485760      what came then
+ *     <key>.berth/upload-<nonce>        a multipart upload that was begun and has not ended: see multipart.ts
+ *
+ * A name can be taken once (`If-None-Match: *`), so of two that go on behind the same bytes one wins; nothing is ever
+ * written over, and a listing tells all. Parts of a multipart upload would not do: they cannot be read, must have 5 MiB,
+ * and of two with one number the last one wins.
+ */
+export interface Chunk {
+  readonly key: string;
+  /** First byte within the whole. */
+  readonly start: number;
+  readonly size: number;
+  readonly modified: Date | undefined;
+}
+
+export class Chain {
+  /** Key of the path that the bytes are kept for. */
+  readonly owner: string;
+  readonly #chunks: Chunk[] = [];
+  #size = 0;
+  #version = '';
+
+  constructor(owner: string) {
+    this.owner = owner;
+  }
+
+  get chunks(): readonly Chunk[] {
+    return this.#chunks;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Stands for the bytes: two chains with the same version have the same ones. */
+  get version(): string {
+    return `${this.#size}-${this.#version}`;
+  }
+
+  /** Of the next chunk. */
+  get nextKey(): string {
+    return folderOf(this.owner) + String(this.#size).padStart(16, '0');
+  }
+
+  add(size: number, etag: string | undefined, modified: Date | undefined): void {
+    this.#chunks.push({ key: this.nextKey, start: this.#size, size, modified });
+    this.#size += size;
+    this.#version = createHash('sha256')
+      .update(`${this.#version} ${size} ${etag?.replaceAll('"', '')}`)
+      .digest('hex')
+      .slice(0, 32);
+  }
+
+  copy(): Chain {
+    const copy = new Chain(this.owner);
+    copy.#chunks.push(...this.#chunks);
+    copy.#size = this.#size;
+    copy.#version = this.#version;
+    return copy;
+  }
+
+  /** Adds what a listing has, in its order. What does not follow on the bytes before belongs to nothing. */
+  addListed(object: ListedObject): void {
+    if (object.Key === this.nextKey && object.Size) this.add(object.Size, object.ETag, object.LastModified);
+  }
+}
+
+const suffix = '.berth/';
+
+/** The prefix of all that is kept for a key. */
+export function folderOf(key: string): string {
+  return key + suffix;
+}
+
+/** The record of a multipart upload, to be stored under this key. */
+export function recordKey(key: string, nonce: string): string {
+  return `${folderOf(key)}upload-${nonce}`;
+}
+
+export function isRecordKey(key: string): boolean {
+  return /\.berth\/upload-[^/]+$/.test(key);
+}

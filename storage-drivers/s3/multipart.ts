@@ -1,0 +1,171 @@
+import { randomUUID } from 'node:crypto';
+import {
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  UploadPartCommand,
+  UploadPartCopyCommand,
+} from '@aws-sdk/client-s3';
+import { PathNotFoundError, StorageError } from '../driver.ts';
+import type { Bucket } from './bucket.ts';
+import { recordKey } from './chain.ts';
+import { limits } from './client.ts';
+import { driverName, isMissingKey } from './errors.ts';
+import type { Segments } from './segments.ts';
+
+/** What S3 allows. */
+const maxParts = 10_000;
+
+/** What a record says: enough to abort the upload when its process has died. */
+export interface MultipartRecord {
+  readonly key: string;
+  readonly uploadId: string;
+}
+
+/** One multipart upload, from its creation to `complete` or `abort`. Parts may come in any order and at the same time. */
+export class Multipart {
+  /** Key of the record; to be deleted when the upload has ended. */
+  readonly record: string;
+  readonly #bucket: Bucket;
+  readonly #path: string;
+  readonly #key: string;
+  readonly #uploadId: string;
+  readonly #etags = new Map<number, string>();
+  #size = 0;
+
+  private constructor(bucket: Bucket, path: string, key: string, uploadId: string, record: string) {
+    this.#bucket = bucket;
+    this.#path = path;
+    this.#key = key;
+    this.#uploadId = uploadId;
+    this.record = record;
+  }
+
+  /**
+   * @param key of the object to be
+   * @param owner key of the path that the bytes come from: the record is kept with it. Servers forget to list uploads, so
+   *   that nobody else could tell of it when this process dies.
+   */
+  static async create(bucket: Bucket, path: string, key: string, owner: string): Promise<Multipart> {
+    const { UploadId } = await bucket.api.call(path, (http) =>
+      bucket.api.client.send(
+        new CreateMultipartUploadCommand({ Bucket: bucket.name, Key: key, ...bucket.attributes }),
+        http,
+      ),
+    );
+    if (UploadId === undefined)
+      throw new StorageError('STORAGE_FAULT', driverName, path, 'the server gave no upload id');
+    const record: MultipartRecord = { key, uploadId: UploadId };
+    const multipart = new Multipart(bucket, path, key, UploadId, recordKey(owner, randomUUID()));
+    try {
+      await bucket.put(path, multipart.record, Buffer.from(JSON.stringify(record)));
+    } catch (error) {
+      await multipart.abort().catch(() => undefined);
+      throw error;
+    }
+    return multipart;
+  }
+
+  /** @returns whether it went through at the first attempt */
+  async put(number: number, content: Segments): Promise<boolean> {
+    this.#checkNumber(number);
+    const { size } = content;
+    let attempts = 0;
+    const { ETag } = await this.#bucket.api.call(
+      this.#path,
+      (http) => {
+        attempts += 1;
+        return this.#bucket.api.client.send(
+          new UploadPartCommand({ ...this.#part(number), Body: content.stream(), ContentLength: size }),
+          http,
+        );
+      },
+      { timeout: limits.work },
+    );
+    this.#add(number, ETag, size);
+    return attempts === 1;
+  }
+
+  /** @param end behind the last byte */
+  async copy(number: number, source: string, start: number, end: number): Promise<void> {
+    this.#checkNumber(number);
+    const CopySource = copySource(this.#bucket.name, source);
+    const { CopyPartResult } = await this.#bucket.api.call(
+      this.#path,
+      (http) =>
+        this.#bucket.api.client.send(
+          new UploadPartCopyCommand({
+            ...this.#part(number),
+            CopySource,
+            CopySourceRange: `bytes=${start}-${end - 1}`,
+          }),
+          http,
+        ),
+      { timeout: limits.work },
+    );
+    this.#add(number, CopyPartResult?.ETag, end - start);
+  }
+
+  /** Makes the object visible. */
+  async complete(): Promise<void> {
+    const Parts = [...this.#etags].sort(([a], [b]) => a - b).map(([PartNumber, ETag]) => ({ PartNumber, ETag }));
+    try {
+      await this.#bucket.api.call(
+        this.#path,
+        (http) =>
+          this.#bucket.api.client.send(
+            new CompleteMultipartUploadCommand({
+              Bucket: this.#bucket.name,
+              Key: this.#key,
+              UploadId: this.#uploadId,
+              MultipartUpload: { Parts },
+            }),
+            http,
+          ),
+        { timeout: limits.work },
+      );
+    } catch (error) {
+      // An attempt whose answer was lost may have completed it, and then the upload is not known any more.
+      if (!(await this.#isThere())) throw error instanceof PathNotFoundError ? lost(this.#path, error) : error;
+    }
+  }
+
+  abort(): Promise<void> {
+    return this.#bucket.abort(this.#path, this.#key, this.#uploadId);
+  }
+
+  async #isThere(): Promise<boolean> {
+    try {
+      return (await this.#bucket.head(this.#path, this.#key)).ContentLength === this.#size;
+    } catch (error) {
+      if (isMissingKey(error)) return false;
+      throw error;
+    }
+  }
+
+  #part(PartNumber: number) {
+    return { Bucket: this.#bucket.name, Key: this.#key, UploadId: this.#uploadId, PartNumber };
+  }
+
+  #checkNumber(number: number): void {
+    if (number <= maxParts) return;
+    const message = `needs more than ${maxParts} parts: raise storage.s3.chunksize to store objects of this size`;
+    throw new StorageError('STORAGE_FAULT', driverName, this.#path, message);
+  }
+
+  #add(number: number, etag: string | undefined, size: number): void {
+    this.#etags.set(number, etag ?? '');
+    this.#size += size;
+  }
+}
+
+/** As the header wants it: each segment encoded, the slashes not. */
+export function copySource(bucket: string, key: string): string {
+  return `${bucket}/${key}`.split('/').map(encodeURIComponent).join('/');
+}
+
+/** Somebody has aborted it: that is no missing object. */
+function lost(path: string, cause: unknown): StorageError {
+  return new StorageError('STORAGE_FAULT', driverName, path, 'its multipart upload was ended by somebody else', {
+    cause,
+  });
+}
