@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createDriver } from '../storage-drivers/index.ts';
 import { openAccess } from './auth/access.ts';
+import { awaitStorage } from './await-storage.ts';
 import { cipherSuites } from './config/cipher-suites.ts';
 import type { Config } from './config/schema.ts';
 import { revealSecrets } from './config/secret.ts';
@@ -54,6 +55,7 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
   const checkStorage = async (signal: AbortSignal) => driver.check?.({ signal });
   const health = createHealth({ ...config.health, checkStorage, log });
   let state: 'starting' | 'serving' | 'stopping' = 'starting';
+  let obstacle: unknown;
   const app = createApp({
     registry,
     access: openAccess,
@@ -66,14 +68,13 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
     health: {
       live: async () => json(200, { status: 'ok' }),
       async ready() {
-        if (state !== 'serving') return json(503, { status: state });
+        if (state !== 'serving') return json(503, { status: state, ...reasonOf(obstacle) });
         try {
           await checkStorage(AbortSignal.timeout(readyTimeout));
           return json(200, { status: 'ok' });
         } catch (error) {
-          // The reason names paths, which are nobody else's business.
           log.warn('the storage cannot be used', { error });
-          return json(503, { status: 'the storage cannot be used; the log says why' });
+          return json(503, { status: 'the storage cannot be used; the log says why', ...reasonOf(error) });
         }
       },
       failing: () => (state === 'starting' ? { server: 'starting' } : health.failing()),
@@ -90,7 +91,14 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
     log,
   });
   await listened?.();
-  if (!readOnly) await driver.check?.({ write: true });
+  await awaitStorage({
+    driver,
+    write: !readOnly,
+    log,
+    onFault(error) {
+      obstacle = error;
+    },
+  });
   state = 'serving';
   health.start();
   const purging = readOnly ? undefined : startUploadPurging(storage.maintenance.uploadpurging, driver, log);
@@ -110,6 +118,19 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
     },
   };
 }
+
+/** The kind of fault only: its message names paths and machines, which are nobody else's business. */
+function reasonOf(error: unknown): { reason?: string } {
+  return error instanceof Error && 'code' in error ? { reason: reasons.get(String(error.code)) ?? 'unknown' } : {};
+}
+
+const reasons = new Map([
+  ['STORAGE_UNAVAILABLE', 'the storage does not answer'],
+  ['STORAGE_DENIED', 'the storage refuses the credentials, or does not allow it'],
+  ['STORAGE_FULL', 'the storage is full'],
+  ['STORAGE_READ_ONLY', 'the storage is read-only'],
+  ['STORAGE_MISSING', 'the bucket does not exist, or is in another region'],
+]);
 
 /** In the words of the listener; undefined: clear text. */
 function tlsOf({ certificate, key, ciphersuites, ...tls }: Config['http']['tls']): TlsOptions | undefined {

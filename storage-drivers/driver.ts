@@ -269,6 +269,7 @@ export type StorageErrorCode =
   | 'STORAGE_READ_ONLY'
   | 'STORAGE_DENIED'
   | 'STORAGE_UNAVAILABLE'
+  | 'STORAGE_MISSING'
   | 'STORAGE_FAULT';
 
 /** A fault of the storage; says which driver, which path, and what to do where that is known. */

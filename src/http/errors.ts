@@ -44,6 +44,9 @@ const rules: Record<ErrorCode, Rule> = {
 const storageFaults = new Map<string, ErrorCode>([
   ['STORAGE_FULL', 'STORAGE_FULL'],
   ['STORAGE_UNAVAILABLE', 'UNAVAILABLE'],
+  // Keys that expired, a bucket that was renamed: it will be mended, and then the client may go on.
+  ['STORAGE_DENIED', 'UNAVAILABLE'],
+  ['STORAGE_MISSING', 'UNAVAILABLE'],
   ['STORAGE_READ_ONLY', 'UNSUPPORTED'],
 ]);
 

@@ -91,6 +91,8 @@ export interface CallOptions {
   signal?: AbortSignal | undefined;
   /** For the answer to one attempt, in milliseconds. Default {@link limits.answer}. */
   timeout?: number;
+  /** Default: as many as {@link limits.retry} allows. */
+  attempts?: number;
 }
 
 /** Repeats what may succeed a moment later, and tells faults in the words of the contract. */
@@ -112,7 +114,7 @@ export class S3Api {
   async call<T>(
     path: string,
     attempt: (options: { abortSignal: AbortSignal }) => Promise<T>,
-    { signal, timeout = limits.answer }: CallOptions = {},
+    { signal, timeout = limits.answer, attempts = maxAttempts }: CallOptions = {},
   ): Promise<T> {
     const begun = Date.now();
     for (let count = 1; ; count += 1) {
@@ -123,7 +125,7 @@ export class S3Api {
         signal?.throwIfAborted();
         const wait = retryAfter(error) ?? 2 ** count * 50 * (0.5 + Math.random());
         const late = Date.now() + wait - begun > Math.max(limits.retry, timeout);
-        if (count === maxAttempts || late || !isTransient(error)) throw storageFault(error, path, this.place);
+        if (count >= attempts || late || !isTransient(error)) throw storageFault(error, path, this.place);
         await delay(wait, undefined, signal && { signal });
       }
     }

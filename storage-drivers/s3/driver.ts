@@ -199,7 +199,7 @@ class S3Driver implements StorageDriver {
   async check({ write = false, signal }: CheckOptions = {}): Promise<void> {
     const path = '/_berth/check';
     // A listing has a body also when it fails, so that it tells what is wrong.
-    await this.#bucket.list(path, { Prefix: this.#bucket.keyOf(path), MaxKeys: 1 }, { signal });
+    await this.#bucket.list(path, { Prefix: this.#bucket.keyOf(path), MaxKeys: 1 }, { signal, attempts: 1 });
     if (!write) return;
     const probe = `${path}-${randomUUID()}`;
     await this.put(probe, Buffer.from('berth can write here'));

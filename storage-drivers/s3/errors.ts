@@ -91,12 +91,13 @@ export function storageFault(error: unknown, path: string, place: Place): unknow
   const status = statusOf(error);
   const options = { cause: error };
   const denied = (message: string) => new StorageError('STORAGE_DENIED', driverName, path, message, options);
+  const missing = (message: string) => new StorageError('STORAGE_MISSING', driverName, path, message, options);
   const fault = (message: string) => new StorageError('STORAGE_FAULT', driverName, path, message, options);
   const { bucket, endpoint, region } = place;
 
   switch (name) {
     case 'NoSuchBucket':
-      return fault(`there is no bucket ${bucket} at ${endpoint}: create it, or mend storage.s3.bucket`);
+      return missing(`there is no bucket ${bucket} at ${endpoint}: create it, or mend storage.s3.bucket`);
     case 'InvalidAccessKeyId':
       return denied(`${endpoint} does not know the access key: mend storage.s3.accesskey`);
     case 'SignatureDoesNotMatch':
@@ -110,7 +111,7 @@ export function storageFault(error: unknown, path: string, place: Place): unknow
     case 'AuthorizationHeaderMalformed':
     case 'IllegalLocationConstraintException':
     case '301':
-      return fault(`bucket ${bucket} is not in the region ${region}${actualRegion(error)}: mend storage.s3.region`);
+      return missing(`bucket ${bucket} is not in the region ${region}${actualRegion(error)}: mend storage.s3.region`);
     case 'CredentialsProviderError':
       return denied(
         'there are no credentials: set storage.s3.accesskey and secretkey, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role',
@@ -126,7 +127,7 @@ export function storageFault(error: unknown, path: string, place: Place): unknow
     return denied(`${endpoint} does not allow it (${name}): check the credentials and the policy of bucket ${bucket}`);
   }
   if (status === 301) {
-    return fault(`bucket ${bucket} is not in the region ${region}${actualRegion(error)}: mend storage.s3.region`);
+    return missing(`bucket ${bucket} is not in the region ${region}${actualRegion(error)}: mend storage.s3.region`);
   }
   if (isTransient(error)) {
     const reason = status === undefined || status < 300 ? messageOf(error) : `${name}, status ${status}`;
