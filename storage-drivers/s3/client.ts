@@ -80,6 +80,7 @@ function clientConfig(options: S3Options, endpoint: string | undefined): S3Clien
     requestHandler: {
       connectionTimeout: limits.connect,
       socketTimeout: limits.idle,
+      logger: silent,
       httpAgent: new HttpAgent(agent),
       httpsAgent: new HttpsAgent({ ...agent, rejectUnauthorized: !options.skipverify }),
     },

@@ -44,7 +44,8 @@ export const getBlob: Handler<'blob'> = async (call) => {
   const parts = partsOf(request, blob.descriptor);
   if (parts === undefined) {
     const url = await blob.redirectUrl();
-    if (url !== undefined) return { status: 307, headers: { ...headers, Location: url } };
+    // The content may be kept for ever, but the URL is good for a while only.
+    if (url !== undefined) return { status: 307, headers: { ...headers, 'Cache-Control': 'no-store', Location: url } };
     return { status: 200, headers, body: { size: blob.descriptor.size, open: () => blob.open() } };
   }
   const [part, ...others] = parts;
