@@ -125,7 +125,8 @@ async function start(command: [string, ...string[]], options: ServerOptions): Pr
     throw new Error(`${command.join(' ')} ${reason}\n${output.join('')}`);
   };
   const deadline = Date.now() + startLimit;
-  while (!(await answers(`${url}/v2/`))) {
+  // Distribution has no page for readiness, and berth says there that it is not ready yet, whatever its prefix.
+  while (!(await answers(`${url}/v2/`)) || !(await answers(`${url}/readyz`))) {
     if (ended) await fail(`ended with code ${child.exitCode} before it answered`);
     if (Date.now() > deadline) await fail(`did not answer within ${startLimit} ms`);
     await delay(50);
