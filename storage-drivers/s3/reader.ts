@@ -43,15 +43,17 @@ export class S3Reader implements StorageReader {
       while (position < this.size) {
         try {
           for await (const chunk of this.#body as AsyncIterable<Buffer>) {
-            if (this.#closed) break;
+            if (this.#closed || position === this.size) break;
             const piece = chunk.length > this.size - position ? chunk.subarray(0, this.size - position) : chunk;
             position += piece.length;
             resumes = 0;
             yield piece;
-            if (position === this.size) return;
           }
+          // Only a body that was read to its end leaves its connection for the next request.
+          if (position === this.size) return;
           if (!this.#closed) throw new TruncatedError(`${position} of ${this.size} bytes came`);
         } catch (error) {
+          if (position === this.size) return;
           signal?.throwIfAborted();
           resumes += 1;
           if (!this.#closed && resumes > maxResumes) {
