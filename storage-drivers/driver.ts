@@ -21,7 +21,10 @@ export interface StorageDriver {
   /** As in the configuration, e.g. `filesystem`. */
   readonly name: string;
 
-  /** Optional: whether it lives on other machines, and so may come up later than those who use it. Default false. */
+  /**
+   * Optional: whether it lives on other machines: it may come up later than those who use it, each call costs a round
+   * trip, and its folders have no dates. Default false.
+   */
   readonly remote?: boolean;
 
   /**

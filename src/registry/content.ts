@@ -1,6 +1,11 @@
 import { LRUCache } from 'lru-cache';
-import { PathNotFoundError, type StorageDriver, type StorageObject } from '../../storage-drivers/driver.ts';
-import type { Digest } from '../oci/digest.ts';
+import {
+  PathNotFoundError,
+  type StorageDriver,
+  StorageError,
+  type StorageObject,
+} from '../../storage-drivers/driver.ts';
+import { algorithmOf, type Digest, digestOf } from '../oci/digest.ts';
 import { type ManifestInfo, readStoredManifest } from '../oci/manifest.ts';
 import { layout } from './layout.ts';
 import type { ByteRange, ContentReader } from './registry.ts';
@@ -87,8 +92,14 @@ export function createContent(driver: StorageDriver, options: { redirect: boolea
     async get(digest, signal) {
       const known = contents.get(digest);
       if (known !== undefined) return known;
-      const bytes = await unlessMissing(driver.get(layout.blobData(digest), signal && { signal }));
-      if (bytes !== undefined) contents.set(digest, bytes);
+      const path = layout.blobData(digest);
+      const bytes = await unlessMissing(driver.get(path, signal && { signal }));
+      if (bytes === undefined) return undefined;
+      // It will be given out for as long as this process lives.
+      if (digestOf(bytes, algorithmOf(digest)) !== digest) {
+        throw new StorageError('STORAGE_FAULT', driver.name, path, 'has other bytes than its digest says');
+      }
+      contents.set(digest, bytes);
       return bytes;
     },
 

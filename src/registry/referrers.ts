@@ -110,7 +110,8 @@ export function createReferrers(options: ReferrersOptions, name: RepositoryName,
 
   /** Brings the index up to date. @returns those who refer to `subject` but could not be written into it */
   async function scan(subject: Digest, signal?: AbortSignal): Promise<Digest[]> {
-    const changed = await lastChange();
+    // A remote storage would say as much, for a round trip or two.
+    const changed = driver.remote ? undefined : await lastChange();
     if (changed === 0 || (changed !== undefined && memory.complete.get(name) === changed)) return [];
     // A storage that does not date its folders cannot tell of foreign writers: one scan must do.
     if (changed === undefined && (await exists(driver, layout.referrersScanned(name)))) return [];

@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { StorageDriver } from '../../storage-drivers/driver.ts';
 import { type RepositoryName, tryParseRepositoryName } from '../oci/name.ts';
+import { ahead } from './ahead.ts';
 import { layout } from './layout.ts';
 import { exists } from './links.ts';
 import type { PageOptions } from './registry.ts';
@@ -11,12 +12,28 @@ export const contentFolders = ['_manifests', '_layers'] as const;
 /** Names between two pauses of a walk: about a millisecond. */
 const pauseEvery = 128;
 
+/** Folders that are looked into at a time. */
+const lookAhead = 32;
+
+/** Children that are remembered of a folder until it is its turn; those of one with more are listed again. */
+const rememberedChildren = 100;
+
+/** What is known of a folder of repositories. */
+interface Folder {
+  /** Ends with a slash: the names of the repositories below begin with it. */
+  readonly key: string;
+  /** The folders in it, in order; undefined: not known. */
+  readonly children?: readonly string[] | undefined;
+}
+
 /**
  * The repositories below a folder in byte order of their full names, behind `after`: `a`, then `a-b`, then `a/b`.
  *
  * Folders are listed by bare name, so a folder's own children must wait until all its neighbours that sort before
  * `name/` are through (`a-b` comes before `a/b`, as `-` and `.` are smaller than `/`). They wait on a stack: a neighbour
  * that is pushed while another one waits has that one's name as a prefix, so its own children come first.
+ *
+ * Each folder is listed once: that tells both whether it is a repository and what is below it.
  *
  * @param holds a folder is a repository when it has one of these
  */
@@ -25,39 +42,59 @@ export async function* walkRepositories(
   options: PageOptions = {},
   holds: readonly string[] = contentFolders,
 ): AsyncGenerator<RepositoryName> {
+  const { signal } = options;
   let seen = 0;
-  yield* walk('', options.after);
+  yield* walk({ key: '' }, options.after);
 
-  async function* walk(prefix: string, after: string | undefined): AsyncGenerator<RepositoryName> {
+  async function* walk({ key: prefix, children }: Folder, after: string | undefined): AsyncGenerator<RepositoryName> {
     const first = after?.slice(prefix.length).split('/', 1)[0] ?? '';
     // What `after` has already passed by bare name may still have children behind it.
     const passed = [...prefixesOf(first), first].map((name) => prefix + name);
-    const stack = passed.filter((name) => tryParseRepositoryName(name) !== undefined).map((name) => `${name}/`);
-    const folder = prefix === '' ? layout.repositories : layout.repository(prefix.slice(0, -1));
-    const listing = driver.list(folder, {
-      ...(first !== '' && { after: first }),
-      ...(options.signal && { signal: options.signal }),
-    });
-    for await (const entry of listing) {
+    const stack: Folder[] = passed
+      .filter((name) => tryParseRepositoryName(name) !== undefined)
+      .map((name) => ({ key: `${name}/` }));
+    const names = children?.filter((name) => name > first) ?? foldersIn(prefix, first);
+    for await (const { item, result } of ahead(names, lookAhead, (name) => look(prefix + name))) {
       // Everything may come from memory: without a pause, a walk over many names would let nobody else run.
       if (++seen % pauseEvery === 0) await setImmediate();
-      if (entry.kind !== 'folder' || entry.name.startsWith('_')) continue;
-      const name = prefix + entry.name;
-      for (let top = stack.at(-1); top !== undefined && top < name; top = stack.at(-1)) {
+      const name = prefix + item;
+      for (let top = stack.at(-1); top !== undefined && top.key < name; top = stack.at(-1)) {
         stack.pop();
         yield* descend(top, after);
       }
-      const parsed = tryParseRepositoryName(name);
-      if (parsed === undefined) continue;
-      if ((after === undefined || name > after) && (await isRepository(driver, name, holds))) yield parsed;
-      stack.push(`${name}/`);
+      if (result === undefined) continue;
+      if (result.isRepository && (after === undefined || name > after)) yield result.name;
+      if (result.children?.length !== 0) stack.push({ key: `${name}/`, children: result.children });
     }
     for (let top = stack.pop(); top !== undefined; top = stack.pop()) yield* descend(top, after);
   }
 
-  async function* descend(key: string, after: string | undefined): AsyncGenerator<RepositoryName> {
-    if (after?.startsWith(key)) yield* walk(key, after);
-    else if (after === undefined || key > after) yield* walk(key, undefined);
+  async function* descend(folder: Folder, after: string | undefined): AsyncGenerator<RepositoryName> {
+    if (after?.startsWith(folder.key)) yield* walk(folder, after);
+    else if (after === undefined || folder.key > after) yield* walk(folder, undefined);
+  }
+
+  async function* foldersIn(prefix: string, after: string): AsyncGenerator<string> {
+    const folder = prefix === '' ? layout.repositories : layout.repository(prefix.slice(0, -1));
+    for await (const entry of driver.list(folder, { ...(after !== '' && { after }), ...(signal && { signal }) })) {
+      if (entry.kind === 'folder' && !entry.name.startsWith('_')) yield entry.name;
+    }
+  }
+
+  async function look(path: string) {
+    const name = tryParseRepositoryName(path);
+    if (name === undefined) return undefined;
+    let isRepository = false;
+    const children: string[] = [];
+    for await (const entry of driver.list(layout.repository(name), signal && { signal })) {
+      if (entry.kind !== 'folder') continue;
+      if (holds.includes(entry.name)) isRepository = true;
+      if (!entry.name.startsWith('_') && children.push(entry.name) > rememberedChildren) {
+        // What makes it a repository may come later in the listing.
+        return { name, isRepository: isRepository || (await isHeld(driver, name, holds)), children: undefined };
+      }
+    }
+    return { name, isRepository, children };
   }
 }
 
@@ -70,7 +107,7 @@ function prefixesOf(name: string): string[] {
   return prefixes;
 }
 
-async function isRepository(driver: StorageDriver, name: string, holds: readonly string[]): Promise<boolean> {
+async function isHeld(driver: StorageDriver, name: string, holds: readonly string[]): Promise<boolean> {
   for (const folder of holds) if (await exists(driver, `${layout.repository(name)}/${folder}`)) return true;
   return false;
 }
