@@ -21,7 +21,8 @@ let client: RegistryClient;
 beforeAll(async () => {
   folder = await temporaryFolder('berth-damaged-');
   const dataDir = join(folder.path, 'data');
-  await withRegistry(dataDir, 'distribution', async (distribution) => {
+  const place = { storage: 'filesystem', dataDir } as const;
+  await withRegistry(place, 'distribution', async (distribution) => {
     for (const tag of ['v1', 'v2']) await distribution.push('damaged', whole, tag);
     await distribution.push('damaged', broken, 'to-broken');
     await distribution.push('damaged', whole, 'empty');
@@ -30,7 +31,7 @@ beforeAll(async () => {
     await distribution.push('revision', broken, 'v1');
   });
   await damage(join(dataDir, 'docker/registry/v2'));
-  berth = await startOn(dataDir, 'berth');
+  berth = await startOn(place, 'berth');
   client = berth.client;
 });
 

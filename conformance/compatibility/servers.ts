@@ -4,11 +4,18 @@ import { createRegistryClient, type RegistryClient } from '../clients/raw/regist
 import { requireTool } from '../harness/require-tool.ts';
 import { run } from '../harness/run.ts';
 import { type Server, startDistribution } from '../harness/server.ts';
+import { type StorageKind, storageSection } from '../harness/storage.ts';
 import { startRegistry } from '../harness/under-test.ts';
 
 export type Program = 'berth' | 'distribution';
 
-/** A registry on a volume, and a client of it. */
+/** What programs share: a volume, or a root directory in the bucket of the run. */
+export interface Place {
+  readonly storage: StorageKind;
+  readonly dataDir: string;
+}
+
+/** A registry on a volume or a bucket, and a client of it. */
 export interface Running {
   readonly server: Server;
   readonly client: RegistryClient;
@@ -22,11 +29,11 @@ const distributionConfig = {
   http: { headers: { 'X-Content-Type-Options': ['nosniff'] } },
 };
 
-/** Starts a registry on a volume. */
-export async function startOn(dataDir: string, program: Program): Promise<Running> {
+/** Starts a registry. */
+export async function startOn(place: Place, program: Program): Promise<Running> {
   const server = await (program === 'berth'
-    ? startRegistry({ dataDir })
-    : startDistribution({ dataDir, config: distributionConfig }));
+    ? startRegistry(place)
+    : startDistribution({ ...place, config: distributionConfig }));
   const client = createRegistryClient(server.url);
   return {
     server,
@@ -38,13 +45,13 @@ export async function startOn(dataDir: string, program: Program): Promise<Runnin
   };
 }
 
-/** Uses a registry on a volume and stops it. */
+/** Starts a registry, uses it and stops it. */
 export async function withRegistry<T>(
-  dataDir: string,
+  place: Place,
   program: Program,
   use: (client: RegistryClient) => Promise<T>,
 ): Promise<T> {
-  const { client, stop } = await startOn(dataDir, program);
+  const { client, stop } = await startOn(place, program);
   try {
     return await use(client);
   } finally {
@@ -52,10 +59,10 @@ export async function withRegistry<T>(
   }
 }
 
-/** Runs distribution's garbage collector on a volume that nobody writes to. @returns how much it found to delete */
-export async function collectWithDistribution(dataDir: string, folder: string): Promise<string> {
+/** Runs distribution's garbage collector where nobody writes. @returns how much it found to delete */
+export async function collectWithDistribution(place: Place, folder: string): Promise<string> {
   const config = join(folder, 'garbage-collect.yml');
-  const storage = { filesystem: { rootdirectory: dataDir }, delete: { enabled: true } };
+  const storage = await storageSection(place.storage, place.dataDir, false);
   await writeFile(config, JSON.stringify({ version: '0.1', storage }));
   const { code, stdout, stderr } = await run(requireTool('docker-registry'), ['garbage-collect', config]);
   if (code !== 0) throw new Error(`garbage-collect ended with ${code}\n${stdout}\n${stderr}`);

@@ -4,28 +4,28 @@ import { descriptor } from '../harness/content.ts';
 import { type TemporaryFolder, temporaryFolder } from '../harness/temporary-folder.ts';
 import { type Running, startOn } from './servers.ts';
 
-/** Both programs on one volume at the same time. */
-
-let folder: TemporaryFolder;
-let berth: Running;
-let distribution: Running;
-
-beforeAll(async () => {
-  folder = await temporaryFolder('berth-side-by-side-');
-  const dataDir = `${folder.path}/data`;
-  [berth, distribution] = await Promise.all([startOn(dataDir, 'berth'), startOn(dataDir, 'distribution')]);
-});
-
-afterAll(async () => {
-  await berth?.stop();
-  await distribution?.stop();
-  await folder?.remove();
-});
+/** Both programs on one storage at the same time. */
 
 const status = async (running: Running, name: string, reference: string) =>
   (await running.client.getManifest(name, reference)).status;
 
-describe('berth and distribution on one volume', () => {
+describe.each(['filesystem', 's3'] as const)('berth and distribution on one storage: %s', (storage) => {
+  let folder: TemporaryFolder;
+  let berth: Running;
+  let distribution: Running;
+
+  beforeAll(async () => {
+    folder = await temporaryFolder('berth-side-by-side-');
+    const place = { storage, dataDir: `${folder.path}/data` };
+    [berth, distribution] = await Promise.all([startOn(place, 'berth'), startOn(place, 'distribution')]);
+  });
+
+  afterAll(async () => {
+    await berth?.stop();
+    await distribution?.stop();
+    await folder?.remove();
+  });
+
   test('a tag that one of them moves is at once what the other one serves', async () => {
     for (let turn = 0; turn < 20; turn++) {
       const [writer, reader] = turn % 2 === 0 ? [berth, distribution] : [distribution, berth];
