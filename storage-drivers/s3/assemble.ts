@@ -2,9 +2,10 @@ import { CopyObjectCommand } from '@aws-sdk/client-s3';
 import type { Bucket } from './bucket.ts';
 import type { Chain, Chunk } from './chain.ts';
 import { limits } from './client.ts';
+import { genuine } from './errors.ts';
 import { copySource, Multipart } from './multipart.ts';
 import { minPartSize } from './options.ts';
-import { bodyOf } from './reader.ts';
+import { S3Reader } from './reader.ts';
 import { Segments } from './segments.ts';
 
 /** Bytes of an object, `end` being behind the last one. */
@@ -128,18 +129,17 @@ export function planParts(chunks: readonly Pick<Chunk, 'key' | 'size'>[], tailSi
 async function copyObject({ bucket, path, to }: AssembleParts, from: string): Promise<void> {
   await bucket.api.call(
     path,
-    (http) =>
-      bucket.api.client.send(
-        new CopyObjectCommand({
-          Bucket: bucket.name,
-          Key: to,
-          CopySource: copySource(bucket.name, from),
-          // What was said of the source (its writer, its note) is not true of the object.
-          MetadataDirective: 'REPLACE',
-          ...bucket.attributes,
-        }),
-        http,
-      ),
+    async (http) => {
+      const command = new CopyObjectCommand({
+        Bucket: bucket.name,
+        Key: to,
+        CopySource: copySource(bucket.name, from),
+        // What was said of the source (its writer, its note) is not true of the object.
+        MetadataDirective: 'REPLACE',
+        ...bucket.attributes,
+      });
+      return genuine(await bucket.api.client.send(command, http), 'CopyObjectResult');
+    },
     { timeout: limits.work },
   );
 }
@@ -148,16 +148,9 @@ async function gather({ bucket, path, tail }: AssembleParts, part: GatheredPart)
   const content = new Segments();
   const add = (chunk: Uint8Array) => void content.append(chunk, Number.POSITIVE_INFINITY);
   for (const { key, start, end } of part.gather) {
-    const before = content.size;
-    for (let attempt = 1; content.size < before + end - start; attempt += 1) {
-      const from = start + content.size - before;
-      const opened = await bucket.open(path, key, `bytes=${from}-${end - 1}`, undefined);
-      try {
-        for await (const chunk of bodyOf(opened) as AsyncIterable<Buffer>) add(chunk);
-      } catch (error) {
-        if (attempt > 5) throw error;
-      }
-    }
+    const opened = await bucket.open(path, key, { start, end: end - 1 }, undefined);
+    const source = new S3Reader({ bucket, path, key, start, size: end - start, opened, signal: undefined });
+    for await (const chunk of source) add(chunk);
   }
   if (part.tail) for await (const chunk of tail.stream() as AsyncIterable<Buffer>) add(chunk);
   return content;

@@ -12,8 +12,17 @@ import {
 } from '@aws-sdk/client-s3';
 import { StorageError, WriterBusyError } from '../driver.ts';
 import { type CallOptions, limits, S3Api } from './client.ts';
-import { driverName, isMissingUpload, isNotImplemented, isTaken, TruncatedError } from './errors.ts';
+import {
+  driverName,
+  ForeignAnswerError,
+  genuine,
+  isMissingUpload,
+  isNotImplemented,
+  isTaken,
+  TruncatedError,
+} from './errors.ts';
 import type { S3Options } from './options.ts';
+import { bodyOf, destroy } from './reader.ts';
 import type { Segments } from './segments.ts';
 
 /** Keys of one request; S3 takes no more. */
@@ -54,7 +63,7 @@ export class Bucket {
       path,
       async (http) => {
         const output = await this.api.client.send(new GetObjectCommand({ Bucket: this.name, Key: key }), http);
-        return readBody(output);
+        return readBody(genuine(output, 'ETag', 'ContentLength'));
       },
       options,
     );
@@ -64,7 +73,7 @@ export class Bucket {
   async open(
     path: string,
     key: string,
-    range: string | undefined,
+    range: { readonly start: number; readonly end: number | undefined } | undefined,
     etag: string | undefined,
     options: CallOptions = {},
   ): Promise<GetObjectCommandOutput> {
@@ -72,23 +81,41 @@ export class Bucket {
       new GetObjectCommand({
         Bucket: this.name,
         Key: key,
-        ...(range !== undefined && { Range: range }),
+        ...(range !== undefined && { Range: `bytes=${range.start}-${range.end ?? ''}` }),
         ...(etag !== undefined && { IfMatch: etag }),
       });
-    return this.api.call(path, (http) => this.api.client.send(command(), http), options);
+    return this.api.call(
+      path,
+      async (http) => {
+        const output = await this.api.client.send(command(), http);
+        try {
+          if (range !== undefined && !output.ContentRange?.startsWith(`bytes ${range.start}-`)) {
+            throw new ForeignAnswerError('a range was asked for, and something else came');
+          }
+          return genuine(output, 'ETag', 'ContentLength');
+        } catch (error) {
+          destroy(bodyOf(output));
+          throw error;
+        }
+      },
+      options,
+    );
   }
 
   async head(path: string, key: string, options: CallOptions = {}) {
     return this.api.call(
       path,
-      (http) => this.api.client.send(new HeadObjectCommand({ Bucket: this.name, Key: key }), http),
+      async (http) =>
+        genuine(await this.api.client.send(new HeadObjectCommand({ Bucket: this.name, Key: key }), http), 'ETag'),
       options,
     );
   }
 
   async put(path: string, key: string, content: Uint8Array): Promise<void> {
     const input = { Bucket: this.name, Key: key, Body: content, ContentLength: content.length, ...this.attributes };
-    await this.api.call(path, (http) => this.api.client.send(new PutObjectCommand(input), http));
+    await this.api.call(path, async (http) =>
+      genuine(await this.api.client.send(new PutObjectCommand(input), http), 'ETag'),
+    );
   }
 
   /** @returns whether it went through at the first attempt: the memory may then be used for something else */
@@ -96,18 +123,16 @@ export class Bucket {
     let attempts = 0;
     await this.api.call(
       path,
-      (http) => {
+      async (http) => {
         attempts += 1;
-        return this.api.client.send(
-          new PutObjectCommand({
-            Bucket: this.name,
-            Key: key,
-            Body: content.stream(),
-            ContentLength: content.size,
-            ...this.attributes,
-          }),
-          http,
-        );
+        const command = new PutObjectCommand({
+          Bucket: this.name,
+          Key: key,
+          Body: content.stream(),
+          ContentLength: content.size,
+          ...this.attributes,
+        });
+        return genuine(await this.api.client.send(command, http), 'ETag');
       },
       { timeout: limits.work },
     );
@@ -127,20 +152,18 @@ export class Bucket {
   ): Promise<{ etag: string | undefined; clean: boolean }> {
     const nonce = randomUUID();
     let attempts = 0;
-    const attempt = (http: { abortSignal: AbortSignal }) => {
+    const attempt = async (http: { abortSignal: AbortSignal }) => {
       attempts += 1;
-      return this.api.client.send(
-        new PutObjectCommand({
-          Bucket: this.name,
-          Key: key,
-          Body: content.stream(),
-          ContentLength: content.size,
-          Metadata: { writer: nonce, ...(note !== undefined && { note }) },
-          ...(this.#conditional && { IfNoneMatch: '*' }),
-          ...this.attributes,
-        }),
-        http,
-      );
+      const command = new PutObjectCommand({
+        Bucket: this.name,
+        Key: key,
+        Body: content.stream(),
+        ContentLength: content.size,
+        Metadata: { writer: nonce, ...(note !== undefined && { note }) },
+        ...(this.#conditional && { IfNoneMatch: '*' }),
+        ...this.attributes,
+      });
+      return genuine(await this.api.client.send(command, http), 'ETag');
     };
     try {
       const { ETag } = await this.api.call(path, attempt, { timeout: limits.work });
@@ -166,7 +189,11 @@ export class Bucket {
   ): Promise<ListObjectsV2CommandOutput> {
     return this.api.call(
       path,
-      (http) => this.api.client.send(new ListObjectsV2Command({ Bucket: this.name, ...input }), http),
+      async (http) =>
+        genuine(
+          await this.api.client.send(new ListObjectsV2Command({ Bucket: this.name, ...input }), http),
+          'IsTruncated',
+        ),
       options,
     );
   }

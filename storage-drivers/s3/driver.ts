@@ -82,7 +82,7 @@ class S3Driver implements StorageDriver {
     const key = bucket.keyOf(path);
     // An empty object has no range that the server would answer, and neither has the end of an object.
     if (end !== undefined && end < start) return this.#readNothing(path, start, options);
-    const range = start === 0 && end === undefined ? undefined : `bytes=${start}-${end ?? ''}`;
+    const range = start === 0 && end === undefined ? undefined : { start, end };
     try {
       const opened = await bucket.open(path, key, range, undefined, { signal });
       const size = opened.ContentLength;

@@ -20,6 +20,18 @@ export class TruncatedError extends Error {
   override readonly name = 'TruncatedError';
 }
 
+/** A success that lacks what every S3 server says: something in between has answered in its place. */
+export class ForeignAnswerError extends Error {
+  override readonly name = 'ForeignAnswerError';
+}
+
+/** @throws ForeignAnswerError when an answer lacks any of these */
+export function genuine<T extends object>(answer: T, ...keys: readonly (keyof T)[]): T {
+  const lacking = keys.find((key) => answer[key] === undefined);
+  if (lacking === undefined) return answer;
+  throw new ForeignAnswerError(`a success without ${String(lacking)} is not the answer of an S3 server`);
+}
+
 export function statusOf(error: unknown): number | undefined {
   const fault = error as SdkFault;
   return fault?.$metadata?.httpStatusCode ?? fault?.$response?.statusCode;

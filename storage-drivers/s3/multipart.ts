@@ -9,7 +9,7 @@ import { PathNotFoundError, StorageError } from '../driver.ts';
 import type { Bucket } from './bucket.ts';
 import { recordKey } from './chain.ts';
 import { limits } from './client.ts';
-import { driverName, isMissingKey } from './errors.ts';
+import { driverName, genuine, isMissingKey } from './errors.ts';
 import type { Segments } from './segments.ts';
 
 /** What S3 allows. */
@@ -46,14 +46,10 @@ export class Multipart {
    *   that nobody else could tell of it when this process dies.
    */
   static async create(bucket: Bucket, path: string, key: string, owner: string): Promise<Multipart> {
-    const { UploadId } = await bucket.api.call(path, (http) =>
-      bucket.api.client.send(
-        new CreateMultipartUploadCommand({ Bucket: bucket.name, Key: key, ...bucket.attributes }),
-        http,
-      ),
+    const command = () => new CreateMultipartUploadCommand({ Bucket: bucket.name, Key: key, ...bucket.attributes });
+    const { UploadId = '' } = await bucket.api.call(path, async (http) =>
+      genuine(await bucket.api.client.send(command(), http), 'UploadId'),
     );
-    if (UploadId === undefined)
-      throw new StorageError('STORAGE_FAULT', driverName, path, 'the server gave no upload id');
     const record: MultipartRecord = { key, uploadId: UploadId };
     const multipart = new Multipart(bucket, path, key, UploadId, recordKey(owner, randomUUID()));
     try {
@@ -72,12 +68,10 @@ export class Multipart {
     let attempts = 0;
     const { ETag } = await this.#bucket.api.call(
       this.#path,
-      (http) => {
+      async (http) => {
         attempts += 1;
-        return this.#bucket.api.client.send(
-          new UploadPartCommand({ ...this.#part(number), Body: content.stream(), ContentLength: size }),
-          http,
-        );
+        const command = new UploadPartCommand({ ...this.#part(number), Body: content.stream(), ContentLength: size });
+        return genuine(await this.#bucket.api.client.send(command, http), 'ETag');
       },
       { timeout: limits.work },
     );
@@ -91,15 +85,14 @@ export class Multipart {
     const CopySource = copySource(this.#bucket.name, source);
     const { CopyPartResult } = await this.#bucket.api.call(
       this.#path,
-      (http) =>
-        this.#bucket.api.client.send(
-          new UploadPartCopyCommand({
-            ...this.#part(number),
-            CopySource,
-            CopySourceRange: `bytes=${start}-${end - 1}`,
-          }),
-          http,
-        ),
+      async (http) => {
+        const command = new UploadPartCopyCommand({
+          ...this.#part(number),
+          CopySource,
+          CopySourceRange: `bytes=${start}-${end - 1}`,
+        });
+        return genuine(await this.#bucket.api.client.send(command, http), 'CopyPartResult');
+      },
       { timeout: limits.work },
     );
     this.#add(number, CopyPartResult?.ETag, end - start);
@@ -111,16 +104,15 @@ export class Multipart {
     try {
       await this.#bucket.api.call(
         this.#path,
-        (http) =>
-          this.#bucket.api.client.send(
-            new CompleteMultipartUploadCommand({
-              Bucket: this.#bucket.name,
-              Key: this.#key,
-              UploadId: this.#uploadId,
-              MultipartUpload: { Parts },
-            }),
-            http,
-          ),
+        async (http) => {
+          const command = new CompleteMultipartUploadCommand({
+            Bucket: this.#bucket.name,
+            Key: this.#key,
+            UploadId: this.#uploadId,
+            MultipartUpload: { Parts },
+          });
+          return genuine(await this.#bucket.api.client.send(command, http), 'Key');
+        },
         { timeout: limits.work },
       );
     } catch (error) {

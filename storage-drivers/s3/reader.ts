@@ -80,7 +80,7 @@ export class S3Reader implements StorageReader {
     const { bucket, path, key, start, opened, signal } = this.#parts;
     destroy(this.#body);
     if (attempt > 1) await delay(100 * 2 ** attempt, undefined, signal && { signal });
-    const range = `bytes=${start + position}-${start + this.size - 1}`;
+    const range = { start: start + position, end: start + this.size - 1 };
     this.#body = bodyOf(await bucket.open(path, key, range, opened.ETag, { signal }));
   }
 }
