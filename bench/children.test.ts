@@ -15,7 +15,7 @@ it('fails when there is no such program', async () => {
 
 it('ends the program when the run is given up', async () => {
   const giveUp = new AbortController();
-  const run = runProgram('sleep', ['60'], giveUp.signal);
+  const run = runProgram('sleep', ['60'], { signal: giveUp.signal });
   giveUp.abort();
   await expect(run).rejects.toThrow();
 });

@@ -42,8 +42,12 @@ export async function stopChild(child: ChildProcess, patience = 15_000): Promise
 }
 
 /** Runs a program to its end and gives its standard output. @throws Error with its standard error when it fails */
-export async function runProgram(command: string, args: readonly string[], signal?: AbortSignal): Promise<string> {
-  const child = await startChild(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...(signal && { signal }) });
+export async function runProgram(
+  command: string,
+  args: readonly string[],
+  options: Pick<SpawnOptions, 'signal' | 'env'> = {},
+): Promise<string> {
+  const child = await startChild(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
   const texts = ['', ''];
   [child.stdout, child.stderr].forEach((stream, index) => {
     stream?.setEncoding('utf8').on('data', (text: string) => {

@@ -6,6 +6,7 @@ import type { Bench, Line, Scenario } from './lines/line.ts';
 import { measureScenario } from './measure.ts';
 import type { LineResult } from './results.ts';
 import type { Program, Server } from './server.ts';
+import { filesystemStorage } from './storage/filesystem.ts';
 
 /** A program that takes `serve <config.yml>` and answers with its process id, but is not ready at first. */
 const program = `
@@ -58,7 +59,8 @@ describe('a scenario', () => {
     const bench: Bench = { load, sizes, folder, signal: AbortSignal.timeout(60_000) };
     const results: LineResult[] = [];
     const finished = async (result: LineResult) => void results.push(result);
-    const options = { programs, rounds: 2, seconds: 1, cores: 1, progress: () => {}, finished };
+    const storage = filesystemStorage(folder);
+    const options = { programs, storage, rounds: 2, seconds: 1, cores: 1, progress: () => {}, finished };
     await measureScenario(bench, scenario, options);
     return { events, pids, results };
   }

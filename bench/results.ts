@@ -2,6 +2,7 @@ import type { Aim, Line } from './lines/line.ts';
 import type { Work } from './load/jobs.ts';
 import type { Usage } from './machine/usage.ts';
 import { ratios, type Spread, spread } from './statistics.ts';
+import type { RequestCounts } from './storage/storage.ts';
 
 /** One measurement. */
 export interface Round {
@@ -19,6 +20,8 @@ export interface RegistryResult {
   registry: string;
   rounds: Round[];
   note?: string;
+  /** Requests to the storage for one operation, by kind; where they can be counted. */
+  requests?: RequestCounts;
 }
 
 export interface LineResult {
@@ -49,6 +52,13 @@ export function roundOf(unit: Line['unit'], work: Work, before: Reading, after: 
     peakMemory: after.server.peakMemory,
     foreign: Math.max(0, foreign / cores / (after.time - before.time)),
   };
+}
+
+/** Requests for one operation. @param work what was done meanwhile */
+export function requestsPerOperation(line: Line, work: Work, counts: RequestCounts): RequestCounts {
+  const operations = work.total / (line.bytesPerOperation ?? 1);
+  if (!(operations > 0)) throw new Error('nothing was finished while requests were counted');
+  return Object.fromEntries(Object.entries(counts).map(([kind, count]) => [kind, count / operations]));
 }
 
 /** One registry in one line, over all rounds. */

@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { startChild, stopChild } from './children.ts';
+import type { Access, Place } from './storage/storage.ts';
 
 /** A registry to measure: any program that takes distribution's `serve <config.yml>`. */
 export interface Program {
@@ -11,40 +12,42 @@ export interface Program {
   command: readonly [string, ...string[]];
 }
 
-/** A running registry with a data folder of its own. */
+/** A running registry. */
 export interface Server {
   readonly name: string;
   readonly port: number;
   /** `http://127.0.0.1:<port>` */
   readonly url: string;
   readonly pid: number;
-  /** Ends the process and removes its folder. */
+  /** Ends the process and removes its files, but not its content. */
   stop(): Promise<void>;
   /** What it wrote last, for error messages. */
   lastWords(): Promise<string>;
 }
 
+/** How a registry is to be set up for a line. */
+export interface Setup {
+  place: Place;
+  access: Access;
+  /** Whether clients are sent to the storage for blobs, where it can serve them. */
+  redirect: boolean;
+}
+
 /** The file that the image `registry:2` ships, on loopback: what most installations run with. The same for everybody. */
-function configuration(data: string, port: number): string {
-  return `version: 0.1
-log:
-  fields:
-    service: registry
-storage:
-  cache:
-    blobdescriptor: inmemory
-  filesystem:
-    rootdirectory: ${JSON.stringify(data)}
-http:
-  addr: 127.0.0.1:${port}
-  headers:
-    X-Content-Type-Options: [nosniff]
-health:
-  storagedriver:
-    enabled: true
-    interval: 10s
-    threshold: 3
-`;
+function configuration({ place, access, redirect }: Setup, port: number): string {
+  // JSON is YAML, too.
+  return JSON.stringify({
+    version: 0.1,
+    log: { fields: { service: 'registry' } },
+    storage: {
+      cache: { blobdescriptor: 'inmemory' },
+      redirect: { disable: !redirect },
+      ...place.driver(access),
+    },
+    http: { addr: `127.0.0.1:${port}`, headers: { 'X-Content-Type-Options': ['nosniff'] } },
+    // Where requests are counted, only those of the load are to be.
+    health: { storagedriver: { enabled: access === 'straight', interval: '10s', threshold: 3 } },
+  });
 }
 
 async function freePort(): Promise<number> {
@@ -58,22 +61,33 @@ async function freePort(): Promise<number> {
   return address.port;
 }
 
+/** What this process has, without what changes a registry behind its configuration's back. */
+function registryEnvironment(): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(([name]) => !/^(AWS|REGISTRY|S3)_/.test(name));
+  // distribution 3 would otherwise send traces to a collector that is not there.
+  return { ...Object.fromEntries(kept), OTEL_TRACES_EXPORTER: 'none' };
+}
+
 /** How long a registry may take until it answers `/v2/`, in milliseconds. */
 const startLimit = 30_000;
 
-/** Starts a registry on an empty folder and waits until it answers. @throws Error with its log when it does not */
-export async function startServer(program: Program, folder: string, signal: AbortSignal): Promise<Server> {
-  await mkdir(join(folder, 'data'), { recursive: true });
+/** Starts a registry and waits until it answers. @param folder for its files @throws Error with its log when it does not */
+export async function startServer(
+  program: Program,
+  folder: string,
+  setup: Setup,
+  signal: AbortSignal,
+): Promise<Server> {
+  await mkdir(folder, { recursive: true });
   const port = await freePort();
   const config = join(folder, 'config.yml');
   const logFile = join(folder, 'log');
-  await writeFile(config, configuration(join(folder, 'data'), port));
+  await writeFile(config, configuration(setup, port));
   const log = await open(logFile, 'w');
   const [file, ...args] = program.command;
   const child = await startChild(file, [...args, 'serve', config], {
     stdio: ['ignore', log.fd, log.fd],
-    // distribution 3 would otherwise send traces to a collector that is not there.
-    env: { ...process.env, OTEL_TRACES_EXPORTER: 'none' },
+    env: registryEnvironment(),
   }).finally(() => log.close());
 
   const server: Server = {

@@ -1,5 +1,6 @@
 import type { Machine } from './machine/describe.ts';
 import { type LineResult, type RegistryResult, reaches, summarize } from './results.ts';
+import type { RequestCounts } from './storage/storage.ts';
 
 /** The registry that the others are compared with. */
 export const reference = 'distribution';
@@ -7,7 +8,7 @@ export const reference = 'distribution';
 /** Above this share of the machine, other programs are mentioned beside a number. */
 const disturbing = 0.05;
 
-const widths = [54, 14, 14, 16, 12, 26, 24] as const;
+const widths = [54, 14, 14, 16, 12, 26] as const;
 
 function row(cells: readonly string[]): string {
   return cells
@@ -22,9 +23,18 @@ export function formatNumber(value: number): string {
   return value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
-export function tableHead(): string {
-  const head = row(['line', 'registry', 'rate', 'CPU', 'peak RSS', `ratio to ${reference}`, 'aim']);
-  return `${head}\n${'-'.repeat(widths.reduce((sum, width) => sum + width + 1, -1))}`;
+/** @param last what the last column is about */
+export function tableHead(last: 'aim' | 'S3 requests per operation'): string {
+  const head = row(['line', 'registry', 'rate', 'CPU', 'peak RSS', `ratio to ${reference}`, last]);
+  return `${head}\n${'-'.repeat(widths.reduce((sum, width) => sum + width + 1, 24))}`;
+}
+
+/** E.g. `4.5: 2.0 GET, 2.5 PUT`. */
+export function requestsText(requests: RequestCounts): string {
+  const kinds = Object.entries(requests).sort(([one], [other]) => (one < other ? -1 : 1));
+  const sum = kinds.reduce((total, [, count]) => total + count, 0);
+  const list = kinds.map(([kind, count]) => `${formatNumber(count)} ${kind}`).join(', ');
+  return kinds.length === 0 ? '0' : `${formatNumber(sum)}: ${list}`;
 }
 
 /**
@@ -49,7 +59,10 @@ export function tableRows(line: LineResult, judged: boolean): string {
       `${formatNumber(cpu)} ${line.unit === 'MB/s' ? 's/GB' : 'ms/op'}`,
       `${formatNumber(peakMemory / (1 << 20))} MiB`,
       ratio === undefined ? '' : `${times(ratio.median)} (${times(ratio.min)} .. ${times(ratio.max)})`,
-      verdict === undefined ? '' : `${verdict.aim} ${verdict.reached ? 'reached' : 'not reached'}`,
+      [
+        ...(verdict === undefined ? [] : [`${verdict.aim} ${verdict.reached ? 'reached' : 'not reached'}`]),
+        ...(result.requests === undefined ? [] : [requestsText(result.requests)]),
+      ].join('  '),
     ]);
   });
   return [...rows, ...notes].join('\n');

@@ -84,5 +84,5 @@ export async function runWrk(options: WrkOptions): Promise<Work> {
     script,
     options.url,
   ];
-  return parseWrk(await runProgram('wrk', args, options.signal), options.smallest);
+  return parseWrk(await runProgram('wrk', args, { signal: options.signal }), options.smallest);
 }

@@ -15,7 +15,7 @@ function warmUpSize(size: number): number {
 }
 
 /** Reading one large blob. It fits into the page cache, so that the registry and not the disk is measured. */
-export function pullScenario({ load, sizes, signal }: Bench): Scenario {
+export function pullScenario({ load, sizes, signal }: Bench, clients: readonly number[]): Scenario {
   const size = sizes.blobMib * mib;
   let path = '';
   let digest = '';
@@ -24,6 +24,7 @@ export function pullScenario({ load, sizes, signal }: Bench): Scenario {
     return {
       name: `${sizes.blobMib} MiB blob GET, ${clients} client${clients > 1 ? 's' : ''}`,
       unit: 'MB/s',
+      bytesPerOperation: size,
       aim: { ratio: 1 },
       async check({ url }) {
         await expectContent(url + path, digest, signal);
@@ -42,7 +43,7 @@ export function pullScenario({ load, sizes, signal }: Bench): Scenario {
       path = `/v2/pull/large/blobs/${digest}`;
       await pushBlob(url, 'pull/large', Buffer.concat([...content.plain(0)]), signal);
     },
-    lines: [line(1), line(8)],
+    lines: clients.map(line),
   };
 }
 
@@ -53,6 +54,7 @@ export function pushScenario({ load, sizes, signal }: Bench, flow: Flow, clients
   const line: Line = {
     name: `${sizes.blobMib} MiB push ${flow}, ${clients} client${clients > 1 ? 's' : ''}`,
     unit: 'MB/s',
+    bytesPerOperation: size,
     aim: { ratio: 1.5 },
     prepare({ port }, turn) {
       const job = {
@@ -71,9 +73,8 @@ export function pushScenario({ load, sizes, signal }: Bench, flow: Flow, clients
 }
 
 /** How much memory a registry takes that has never been busy before, when many large pushes arrive at once. */
-export function memoryScenario({ load, sizes, signal }: Bench): Scenario {
+export function memoryScenario({ load, sizes, signal }: Bench, clients: number): Scenario {
   const size = sizes.blobMib * mib;
-  const clients = 32;
   const line: Line = {
     name: `memory: ${clients} pushes of ${sizes.blobMib} MiB at once`,
     unit: 'MB/s',

@@ -1,6 +1,7 @@
 import type { Run } from '../load/jobs.ts';
 import type { LoadProcess } from '../load/process.ts';
 import type { Server } from '../server.ts';
+import type { Place } from '../storage/storage.ts';
 
 /** What every line needs to put a load on a registry. */
 export interface Bench {
@@ -26,6 +27,8 @@ export type Aim = { ratio: number } | { peakMemory: number };
 export interface Line {
   name: string;
   unit: 'ops/s' | 'MB/s';
+  /** With MB/s: the bytes of one operation, for which requests to the storage are counted. */
+  bytesPerOperation?: number;
   aim?: Aim;
   /**
    * Looks whether the registry answers right, outside of the measurement.
@@ -51,9 +54,11 @@ export interface Turn {
 export interface Scenario {
   lines: readonly Line[];
   /** Fills a registry before the first line. */
-  fill?(server: Server): Promise<void>;
+  fill?(server: Server, place: Place): Promise<void>;
   /** True: each measurement gets a registry that has just been started on an empty folder, and has no warm-up. */
   fresh: boolean;
+  /** True: clients are sent to the storage for blobs. Default false. */
+  redirect?: boolean;
   /** Disk space for one registry in one round, in bytes; filling and logs are not counted. */
   spacePerRound: number;
 }

@@ -1,8 +1,9 @@
-import { listOf, pushBlob, pushManifest } from '../api.ts';
+import { digestOf, listOf, pushBlob, pushManifest } from '../api.ts';
 import { makeImage } from '../image.ts';
 import { runWrk } from '../wrk.ts';
 import { connections } from './images.ts';
 import { type Bench, eachOf, type Line, requireSame, type Scenario } from './line.ts';
+import { linksOf } from './links.ts';
 
 const pageSize = 100;
 
@@ -28,8 +29,13 @@ function pagesOf(list: string, names: readonly string[]): Page[] {
   });
 }
 
-/** Every page in turn, the first and the last alike. */
-export function catalogueScenario({ sizes, folder, signal }: Bench): Scenario {
+/**
+ * Every page in turn, the first and the last alike.
+ *
+ * @param how `wrk`: sixteen connections that are stopped when the time is up. `walk`: one client that always goes
+ *   through to the last page, for where a page takes seconds, and the last one longer than the first.
+ */
+export function catalogueScenario({ load, sizes, folder, signal }: Bench, how: 'wrk' | 'walk'): Scenario {
   // Names as they are in use: fifty to a group.
   const names = Array.from({ length: sizes.repositories }, (_, index) => {
     return `group-${String(Math.floor(index / 50)).padStart(3, '0')}/app-${String(index % 50).padStart(2, '0')}`;
@@ -40,16 +46,22 @@ export function catalogueScenario({ sizes, folder, signal }: Bench): Scenario {
   return {
     fresh: false,
     spacePerRound: 0,
-    fill: ({ url }) =>
-      eachOf(names.length, async (index) => {
-        const name = names[index] ?? '';
-        const image = makeImage(name, []);
-        await pushBlob(url, name, image.config, signal);
-        await pushManifest(url, name, 'latest', image.manifest, signal);
-      }),
+    async fill({ url }, { put }) {
+      const images = names.map((name) => ({ name, ...makeImage(name, []) }));
+      if (put !== undefined) {
+        const links = images.map((image) => linksOf(image.name, 'latest', image.manifestDigest, image.configDigest));
+        return put(links.flat(), signal);
+      }
+      await eachOf(images.length, async (index) => {
+        const image = images[index];
+        if (image === undefined) return;
+        await pushBlob(url, image.name, image.config, signal);
+        await pushManifest(url, image.name, 'latest', image.manifest, signal);
+      });
+    },
     lines: [
       {
-        name: `catalogue page, n=${pageSize} of ${sizes.repositories} repositories`,
+        name: `catalogue page, n=${pageSize} of ${sizes.repositories} repositories${how === 'walk' ? ', 1 client' : ''}`,
         unit: 'ops/s',
         aim: { ratio: 5 },
         async check({ url }) {
@@ -57,7 +69,11 @@ export function catalogueScenario({ sizes, folder, signal }: Bench): Scenario {
             requireSame(page.path, await listOf(url + page.path, 'repositories', signal), page.names);
           return undefined;
         },
-        prepare: async ({ url }, { seconds }) => {
+        async prepare({ url, port }, { seconds, warmUp }) {
+          if (how === 'walk') {
+            const some = warmUp ? paths.slice(0, 1) : paths;
+            return load.prepare({ kind: 'lists', port, clients: 1, paths: some, smallest, seconds }, signal);
+          }
           return () => runWrk({ url, paths, accept: '*/*', smallest, seconds, connections, folder, signal });
         },
       },
@@ -86,12 +102,20 @@ export function tagScenario({ sizes, folder, signal }: Bench): Scenario {
   return {
     fresh: false,
     spacePerRound: 0,
-    async fill({ url }) {
-      await pushBlob(url, repository, makeImage('tags', []).config, signal);
-      const { manifest } = makeImage('tags', []);
-      await eachOf(names.length, async (index) => {
-        const tagged = { ...JSON.parse(manifest.toString()), annotations: { 'bench.tag': names[index] } };
-        await pushManifest(url, repository, names[index] ?? '', Buffer.from(JSON.stringify(tagged)), signal);
+    async fill({ url }, { put }) {
+      const { config, configDigest, manifest } = makeImage('tags', []);
+      const tagged = names.map((tag) => {
+        const content = { ...JSON.parse(manifest.toString()), annotations: { 'bench.tag': tag } };
+        return { tag, manifest: Buffer.from(JSON.stringify(content)) };
+      });
+      if (put !== undefined) {
+        const links = tagged.map((image) => linksOf(repository, image.tag, digestOf(image.manifest), configDigest));
+        return put(links.flat(), signal);
+      }
+      await pushBlob(url, repository, config, signal);
+      await eachOf(tagged.length, async (index) => {
+        const image = tagged[index];
+        if (image !== undefined) await pushManifest(url, repository, image.tag, image.manifest, signal);
       });
     },
     lines: [

@@ -2,7 +2,7 @@
  * What the load process can be asked to do. A job is prepared first (content, digests) and then run, so that the
  * client's own work is out of the way when the clock starts.
  */
-export type Job = HeadJob | PullJob | PushJob | ImagesJob;
+export type Job = HeadJob | PullJob | ListsJob | PushJob | ImagesJob;
 
 interface JobBase {
   /** On 127.0.0.1. */
@@ -24,6 +24,15 @@ export interface PullJob extends JobBase {
   path: string;
   /** Of the blob, in bytes. */
   size: number;
+  seconds: number;
+}
+
+/** All paths in turn, by each client, as often as they can be begun in the time: for answers that may take seconds. */
+export interface ListsJob extends JobBase {
+  kind: 'lists';
+  paths: readonly string[];
+  /** The shortest body that can be right, in bytes. */
+  smallest: number;
   seconds: number;
 }
 

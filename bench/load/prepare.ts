@@ -3,7 +3,7 @@ import { type Image, layerOf, makeImage } from '../image.ts';
 import { Clock } from './clock.ts';
 import { Connection } from './connection.ts';
 import { Content } from './content.ts';
-import type { HeadJob, ImagesJob, Job, PullJob, PushJob, Run } from './jobs.ts';
+import type { HeadJob, ImagesJob, Job, ListsJob, PullJob, PushJob, Run } from './jobs.ts';
 import { expectStatus, pushContent, pushSmallBlob, pushTaggedManifest } from './requests.ts';
 
 /** Does everything of a job that is not to be measured. What it returns does the rest. */
@@ -13,6 +13,8 @@ export function prepare(job: Job): Run {
       return prepareHead(job);
     case 'pull':
       return preparePull(job);
+    case 'lists':
+      return prepareLists(job);
     case 'push':
       return preparePush(job);
     case 'images':
@@ -65,6 +67,28 @@ function preparePull(job: PullJob): Run {
       },
       (bytes) => clock.count(bytes),
     );
+    return { ...clock.stop(), samples: [] };
+  };
+}
+
+// Not on a Connection: answers of unknown length come in chunks.
+function prepareLists(job: ListsJob): Run {
+  return async () => {
+    const clock = new Clock();
+    const end = performance.now() + job.seconds * 1000;
+    const walk = async () => {
+      do {
+        for (const path of job.paths) {
+          const answer = await fetch(`http://127.0.0.1:${job.port}${path}`);
+          const { byteLength } = await answer.arrayBuffer();
+          if (answer.status !== 200 || byteLength < job.smallest) {
+            throw new Error(`GET ${path} answers ${answer.status} with ${byteLength} bytes`);
+          }
+          clock.count(1);
+        }
+      } while (performance.now() < end);
+    };
+    await Promise.all(Array.from({ length: job.clients }, walk));
     return { ...clock.stop(), samples: [] };
   };
 }
