@@ -10,6 +10,22 @@ describe('arguments', () => {
     expect(options.only.test('anything')).toBe(true);
   });
 
+  it('take fewer tags on S3', () => {
+    expect(parseOptions(['--storage', 's3'])).toMatchObject({
+      storage: 's3',
+      rounds: 5,
+      sizes: { blobMib: 256, repositories: 2000, tags: 1000 },
+      usualSizes: true,
+    });
+    expect(parseOptions(['--storage', 's3', '--tags', '5000']).usualSizes).toBe(false);
+  });
+
+  it('make it quick, except for what is said otherwise', () => {
+    const options = parseOptions(['--quick', '--rounds', '2']);
+    expect(options).toMatchObject({ storage: 'filesystem', rounds: 2, seconds: 1, usualSizes: false });
+    expect(options.sizes).toEqual({ blobMib: 16, repositories: 200, tags: 200 });
+  });
+
   it('name further registries, with arguments', () => {
     const { programs } = parseOptions(['--other', 'v3=/opt/registry', '--other', 'prof=node --cpu-prof main.js']);
     expect(programs.slice(2)).toEqual([
@@ -41,6 +57,7 @@ describe('arguments', () => {
     ['--other', 'berth=y'],
     ['--without', 'nobody'],
     ['--without', 'berth', '--without', 'distribution'],
+    ['--storage', 'azure'],
     ['--unknown'],
     ['word'],
   ])('refuse %s %s', (...args) => {

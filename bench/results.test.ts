@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Reading, type RegistryResult, reaches, roundOf, summarize } from './results.ts';
+import { type Reading, type RegistryResult, reaches, requestsPerOperation, roundOf, summarize } from './results.ts';
 
 function reading(cpuSeconds: number, time: number, own = 0, machine = 0): Reading {
   return { server: { cpuSeconds, peakMemory: 5e6 }, own, machine, time };
@@ -29,6 +29,27 @@ describe('one round', () => {
   it('is none when nothing was finished', () => {
     const work = { amount: 0, seconds: 3, total: 1e9, samples: [] };
     expect(() => roundOf('MB/s', work, reading(0, 0), reading(2, 3), 2)).toThrow('nothing was finished');
+  });
+});
+
+describe('requests to the storage', () => {
+  const work = { amount: 1, seconds: 1, total: 4000, samples: [] };
+  const line = { name: 'a line', prepare: () => Promise.reject(new Error('not used')) };
+
+  it('are told for one operation', () => {
+    expect(requestsPerOperation({ ...line, unit: 'ops/s' }, work, { GET: 6000, PUT: 4000 })).toEqual({
+      GET: 1.5,
+      PUT: 1,
+    });
+  });
+
+  it('are told for one blob where bytes are counted', () => {
+    const counted = requestsPerOperation({ ...line, unit: 'MB/s', bytesPerOperation: 1000 }, work, { PUT: 8 });
+    expect(counted).toEqual({ PUT: 2 });
+  });
+
+  it('are told of nothing that was not finished', () => {
+    expect(() => requestsPerOperation({ ...line, unit: 'ops/s' }, { ...work, total: 0 }, {})).toThrow('nothing was');
   });
 });
 

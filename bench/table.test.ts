@@ -55,6 +55,14 @@ describe('the table', () => {
     expect(text).toContain('distribution has no pages');
   });
 
+  it('shows the requests to the storage, if they were counted', () => {
+    const requests = { PUT: 2.5, GET: 2 };
+    const text = tableRows({ ...line(), registries: [{ ...registry('berth', [1]), requests }] }, false);
+    expect(text).toContain('4.50: 2.00 GET, 2.50 PUT');
+    const none = tableRows({ ...line(), registries: [{ ...registry('berth', [1]), requests: {} }] }, false);
+    expect(none).toMatch(/ 0$/);
+  });
+
   it('counts the aims at the end and names those that are missed', () => {
     const text = verdictText([line(), line({ name: 'blob GET', aim: { ratio: 6 } }), line({ registries: [] })]);
     expect(text).toBe('berth: 1 of 2 aims reached\n  not reached: blob GET (≥ 6×)');
