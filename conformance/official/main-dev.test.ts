@@ -1,0 +1,5 @@
+import { mainProfile } from './main-profile.ts';
+import { testSuite } from './official.ts';
+import { current } from './suites.ts';
+
+await testSuite(current, [mainProfile('dev')]);
