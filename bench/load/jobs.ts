@@ -59,6 +59,8 @@ export interface PushJob extends JobBase {
 export interface ImagesJob extends JobBase {
   kind: 'images';
   seconds: number;
+  /** So many in all, however long it takes, instead of as many as can be done in the time. */
+  images?: number;
   firstNumber: number;
 }
 

@@ -152,9 +152,9 @@ function smallImages(firstNumber: number, count: number): readonly SmallImage[] 
 
 function prepareImages(job: ImagesJob): Run {
   const content = contentOf(smallLayer);
-  const images = smallImages(job.firstNumber, Math.ceil(job.seconds * imagesPerSecond));
+  const images = smallImages(job.firstNumber, job.images ?? Math.ceil(job.seconds * imagesPerSecond));
   return async () => {
-    const clock = new Clock(job.seconds);
+    const clock = new Clock(job.images === undefined ? job.seconds : undefined);
     const waiting = images.values();
     let samples: string[] = [];
     await sideBySide(job, async (connection, client) => {
