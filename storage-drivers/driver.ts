@@ -21,10 +21,7 @@ export interface StorageDriver {
   /** As in the configuration, e.g. `filesystem`. */
   readonly name: string;
 
-  /**
-   * Optional: whether it lives on other machines: it may come up later than those who use it, each call costs a round
-   * trip, and its folders have no dates. Default false.
-   */
+  /** Optional: whether it lives on other machines, and so may come up later than those who use it. Default false. */
   readonly remote?: boolean;
 
   /**
@@ -88,6 +85,12 @@ export interface StorageDriver {
    * files of other programs) are left out.
    */
   list(path: string, options?: ListOptions): AsyncIterable<StorageEntry>;
+
+  /**
+   * Optional: all objects below a folder, at any depth, in byte order of the path, with their dates. For storages that
+   * list them as cheaply as names; may be abandoned at any time.
+   */
+  objects?(path: string, options?: ReadOptions): AsyncIterable<DatedObject>;
 
   /**
    * Deletes an object, or a folder with everything below it. A folder that is left empty may vanish or go on to be
@@ -200,6 +203,13 @@ export interface StorageEntry {
   /** One path segment. */
   name: string;
   kind: 'object' | 'folder';
+}
+
+export interface DatedObject {
+  /** Relative to the folder that was asked for. */
+  path: string;
+  /** Last change, by the clock of the storage. */
+  modified: Date | undefined;
 }
 
 /**

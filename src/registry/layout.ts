@@ -18,7 +18,7 @@ import type { RepositoryName, Tag } from '../oci/name.ts';
  *           data                                                 bytes received so far
  *           startedat                                            RFC 3339, UTC, whole seconds
  *         _berth/referrers/
- *           scanned                                              RFC 3339: when all manifests were looked at
+ *           scanned                                              RFC 3339: manifests that are older were all looked at
  *           subjects/<algorithm>/<hex>/<algorithm>/<hex>/link    the second manifest refers to the first one
  *
  * A `link` holds a digest, `<algorithm>:<hex>`, without a newline. It may differ from its path: distribution keeps
@@ -44,7 +44,9 @@ export const layout = {
   layers: (name: RepositoryName) => `${repositories}/${name}/_layers`,
   layer: (name: RepositoryName, digest: Digest) => `${repositories}/${name}/_layers/${split(digest)}`,
   manifests: (name: RepositoryName) => `${repositories}/${name}/_manifests`,
-  revisions: (name: RepositoryName, algorithm: string) => `${repositories}/${name}/_manifests/revisions/${algorithm}`,
+  /** All, or those of one algorithm. */
+  revisions: (name: RepositoryName, algorithm?: string) =>
+    `${repositories}/${name}/_manifests/revisions${algorithm === undefined ? '' : `/${algorithm}`}`,
   revision: (name: RepositoryName, digest: Digest) => `${repositories}/${name}/_manifests/revisions/${split(digest)}`,
   tags: (name: RepositoryName) => `${repositories}/${name}/_manifests/tags`,
   tag: (name: RepositoryName, tag: Tag) => `${repositories}/${name}/_manifests/tags/${tag}`,

@@ -1,17 +1,26 @@
 import { LRUCache } from 'lru-cache';
-import { type StorageDriver, StorageError, type StorageObject } from '../../storage-drivers/driver.ts';
+import {
+  PathNotFoundError,
+  type StorageDriver,
+  StorageError,
+  type StorageObject,
+} from '../../storage-drivers/driver.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { algorithmOf, type Digest, encodedOf, tryParseDigest } from '../oci/digest.ts';
 import { type RepositoryName, tryParseTag } from '../oci/name.ts';
+import { ahead } from './ahead.ts';
 import type { Content } from './content.ts';
 import { layout } from './layout.ts';
-import { exists, linkTo, readLink, remove, statOrUndefined } from './links.ts';
+import { linkTo, readLink, remove, statOrUndefined } from './links.ts';
 import type { PageOptions, Referrers } from './registry.ts';
 
 const algorithms = ['sha256', 'sha512'] as const;
 
 /** What a storage answers that can be read but not written. */
 const unwritable = new Set<string>(['STORAGE_READ_ONLY', 'STORAGE_DENIED', 'STORAGE_FULL']);
+
+/** Manifests that are read at a time. */
+const lookAhead = 32;
 
 /** A clock may differ between machines that write to one storage, and file times are coarse. In milliseconds. */
 const clockTolerance = 60_000;
@@ -47,6 +56,12 @@ export interface ReferrersOptions {
   readOnly: boolean;
 }
 
+interface Candidates {
+  readonly digests: AsyncIterable<Digest | undefined>;
+  /** Is called when the index covers them all. */
+  covered(): Promise<void>;
+}
+
 export function createReferrersIndex(driver: StorageDriver, name: RepositoryName): ReferrersIndex {
   return {
     entry: (subject, digest) => linkTo(layout.referrer(name, subject, digest), digest),
@@ -59,7 +74,7 @@ export function createReferrersIndex(driver: StorageDriver, name: RepositoryName
 /**
  * The index holds a link for every manifest with a subject that berth stored. Manifests that came another way
  * (pushed to distribution, restored from a backup) are found by a scan of the repository's manifests, which runs when
- * somebody asks and the folder of manifests has changed since the last time; each process reads each manifest once.
+ * somebody asks and has to look at what came since the last time; each process reads each manifest once.
  * What clients without the API wrote down under the tag `sha256-…` (distribution-spec, "Referrers Tag Schema") is
  * merged in as well.
  */
@@ -86,16 +101,6 @@ export function createReferrers(options: ReferrersOptions, name: RepositoryName,
     };
   }
 
-  async function lastChange(): Promise<number | undefined> {
-    let last = 0;
-    for (const algorithm of algorithms) {
-      const stat = await statOrUndefined(driver, layout.revisions(name, algorithm));
-      if (stat !== undefined && stat.modified === undefined) return undefined;
-      last = Math.max(last, stat?.modified?.getTime() ?? 0);
-    }
-    return last;
-  }
-
   /** @returns false when the storage takes no writes */
   async function save(write: () => Promise<void>): Promise<boolean> {
     if (readOnly) return false;
@@ -108,36 +113,95 @@ export function createReferrers(options: ReferrersOptions, name: RepositoryName,
     }
   }
 
-  /** Brings the index up to date. @returns those who refer to `subject` but could not be written into it */
-  async function scan(subject: Digest, signal?: AbortSignal): Promise<Digest[]> {
-    // A remote storage would say as much, for a round trip or two.
-    const changed = driver.remote ? undefined : await lastChange();
-    if (changed === 0 || (changed !== undefined && memory.complete.get(name) === changed)) return [];
-    // A storage that does not date its folders cannot tell of foreign writers: one scan must do.
-    if (changed === undefined && (await exists(driver, layout.referrersScanned(name)))) return [];
-    const begun = now();
-    const unsaved: Digest[] = [];
-    let complete = true;
+  /** Manifests that may have come another way since the last scan. */
+  function candidates(signal?: AbortSignal): Promise<Candidates | undefined> {
+    return driver.objects === undefined ? whenFolderChanged(signal) : byDate(driver.objects, signal);
+  }
+
+  /** Where folders have dates: all of them, or none if nothing came or went. */
+  async function whenFolderChanged(signal?: AbortSignal): Promise<Candidates | undefined> {
+    const begun = now().getTime();
+    let changed: number | undefined = 0;
     for (const algorithm of algorithms) {
-      for await (const entry of driver.list(layout.revisions(name, algorithm), signal && { signal })) {
-        const digest = tryParseDigest(`${algorithm}:${entry.name}`);
-        if (digest === undefined || memory.covered.has(`${name}@${digest}`)) continue;
-        const found = (await contentOf(digest))?.info.subject;
-        if (found !== undefined && !(await save(() => driver.putAll([index.entry(found, digest)])))) {
-          if (found === subject) unsaved.push(digest);
-          complete = false;
-          continue;
-        }
-        memory.covered.set(`${name}@${digest}`, true);
+      const stat = await statOrUndefined(driver, layout.revisions(name, algorithm));
+      if (stat !== undefined && changed !== undefined) {
+        changed = stat.modified && Math.max(changed, stat.modified.getTime());
       }
     }
-    if (changed === undefined) {
-      const scanned = Buffer.from(begun.toISOString());
-      if (complete) await save(() => driver.put(layout.referrersScanned(name), scanned));
-    } else if (complete && changed < begun.getTime() - clockTolerance) {
-      // A change within the clock's grain of the scan may have been missed: then the next one looks again.
-      memory.complete.set(name, changed);
+    if (changed === 0 || (changed !== undefined && memory.complete.get(name) === changed)) return undefined;
+    async function* digests() {
+      for (const algorithm of algorithms) {
+        for await (const entry of driver.list(layout.revisions(name, algorithm), signal && { signal })) {
+          yield tryParseDigest(`${algorithm}:${entry.name}`);
+        }
+      }
     }
+    return {
+      digests: digests(),
+      // A change within the clock's grain of the scan may have been missed: then the next one looks again.
+      async covered() {
+        if (changed !== undefined && changed < begun - clockTolerance) memory.complete.set(name, changed);
+      },
+    };
+  }
+
+  /** Where objects are listed with their dates: those that are not older than the newest one of the last scan. */
+  async function byDate(
+    objects: NonNullable<StorageDriver['objects']>,
+    signal?: AbortSignal,
+  ): Promise<Candidates | undefined> {
+    const since = (await readDate(layout.referrersScanned(name))) ?? 0;
+    let newest = since;
+    async function* digests() {
+      for await (const { path, modified } of objects.call(driver, layout.revisions(name), signal && { signal })) {
+        const time = modified?.getTime() ?? Number.POSITIVE_INFINITY;
+        if (time < since - clockTolerance) continue;
+        if (Number.isFinite(time)) newest = Math.max(newest, time);
+        const [algorithm, encoded, file, ...others] = path.split('/');
+        if (file === 'link' && others.length === 0) yield tryParseDigest(`${algorithm}:${encoded}`);
+      }
+    }
+    return {
+      digests: digests(),
+      async covered() {
+        if (newest <= since + clockTolerance) return;
+        const content = Buffer.from(new Date(newest).toISOString());
+        await save(() => driver.put(layout.referrersScanned(name), content));
+      },
+    };
+  }
+
+  async function readDate(path: string): Promise<number | undefined> {
+    try {
+      const time = Date.parse((await driver.get(path)).toString('latin1'));
+      return Number.isNaN(time) ? undefined : time;
+    } catch (error) {
+      if (error instanceof PathNotFoundError) return undefined;
+      throw error;
+    }
+  }
+
+  /** Brings the index up to date. @returns those who refer to `subject` but could not be written into it */
+  async function scan(subject: Digest, signal?: AbortSignal): Promise<Digest[]> {
+    const found = await candidates(signal);
+    if (found === undefined) return [];
+    const unsaved: Digest[] = [];
+    let complete = true;
+    const unknown = async (digest: Digest | undefined) => {
+      if (digest === undefined || memory.covered.has(`${name}@${digest}`)) return undefined;
+      return { digest, refersTo: (await contentOf(digest))?.info.subject };
+    };
+    for await (const { result } of ahead(found.digests, lookAhead, unknown)) {
+      if (result === undefined) continue;
+      const { digest, refersTo } = result;
+      if (refersTo !== undefined && !(await save(() => driver.putAll([index.entry(refersTo, digest)])))) {
+        if (refersTo === subject) unsaved.push(digest);
+        complete = false;
+        continue;
+      }
+      memory.covered.set(`${name}@${digest}`, true);
+    }
+    if (complete) await found.covered();
     return unsaved;
   }
 

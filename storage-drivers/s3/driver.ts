@@ -4,6 +4,7 @@ import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { LRUCache } from 'lru-cache';
 import {
   type CheckOptions,
+  type DatedObject,
   type DeleteOptions,
   InvalidOffsetError,
   type KeptOptions,
@@ -167,6 +168,13 @@ class S3Driver implements StorageDriver {
 
   list(path: string, options?: ListOptions): AsyncIterable<StorageEntry> {
     return listNames(this.#bucket, path, options);
+  }
+
+  async *objects(path: string, options?: ReadOptions): AsyncGenerator<DatedObject> {
+    const prefix = `${this.#bucket.keyOf(path)}/`;
+    for await (const { Key = '', LastModified } of this.#bucket.listAll(path, prefix, options)) {
+      yield { path: Key.slice(prefix.length), modified: LastModified };
+    }
   }
 
   async delete(path: string, { names }: DeleteOptions = {}): Promise<void> {

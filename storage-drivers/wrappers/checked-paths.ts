@@ -7,7 +7,7 @@ import { InvalidPathError, isStoragePath, type StorageDriver, type StorageWriter
  * @throws InvalidPathError
  */
 export function withCheckedPaths(driver: StorageDriver): StorageDriver {
-  const { redirectUrl, check, close } = driver;
+  const { objects, redirectUrl, check, close } = driver;
   const verify = (path: string): void => {
     if (!isStoragePath(path)) throw new InvalidPathError(driver.name, path);
   };
@@ -52,6 +52,10 @@ export function withCheckedPaths(driver: StorageDriver): StorageDriver {
       verify(path);
       return driver.delete(path, options);
     },
+    ...(objects && {
+      objects: (path, options) =>
+        isStoragePath(path) ? objects.call(driver, path, options) : refused(driver.name, path),
+    }),
     ...(redirectUrl && {
       async redirectUrl(path, options) {
         verify(path);

@@ -14,6 +14,7 @@ export type StorageOperation =
   | 'cancel'
   | 'stat'
   | 'list'
+  | 'objects'
   | 'delete'
   | 'redirectUrl'
   | 'check';
@@ -31,7 +32,7 @@ export type Around = <T>(call: StorageCall, proceed: () => Promise<T>) => Promis
 
 /** The driver with `around` about every call, also those of its readers and writers. */
 export function intercept(driver: StorageDriver, around: Around): StorageDriver {
-  const { redirectUrl, check, close } = driver;
+  const { objects, redirectUrl, check, close } = driver;
   return {
     name: driver.name,
     ...(driver.remote !== undefined && { remote: driver.remote }),
@@ -58,6 +59,12 @@ export function intercept(driver: StorageDriver, around: Around): StorageDriver 
       yield* driver.list(path, options);
     },
     delete: (path, options) => around({ operation: 'delete', path }, () => driver.delete(path, options)),
+    ...(objects && {
+      async *objects(path, options) {
+        await around({ operation: 'objects', path }, async () => undefined);
+        yield* objects.call(driver, path, options);
+      },
+    }),
     ...(redirectUrl && {
       redirectUrl: (path, options) =>
         around({ operation: 'redirectUrl', path }, () => redirectUrl.call(driver, path, options)),

@@ -17,6 +17,9 @@ test('the optional calls of a driver are there exactly when the driver has them'
   const plain = createInMemoryDriver();
   const full = {
     ...plain,
+    async *objects(path: string) {
+      yield { path: `below ${path}`, modified: undefined };
+    },
     redirectUrl: async (path: string) => `https://elsewhere${path}`,
     check: async () => {
       throw new StorageError('STORAGE_UNAVAILABLE', 'inmemory', '/', 'down');
@@ -28,8 +31,9 @@ test('the optional calls of a driver are there exactly when the driver has them'
     (d: typeof plain) => withCounts(d).driver,
     (d: typeof plain) => withFaults(d).driver,
   ]) {
-    for (const call of ['redirectUrl', 'check', 'close'] as const) expect(wrap(plain)[call]).toBeUndefined();
+    for (const call of ['objects', 'redirectUrl', 'check', 'close'] as const) expect(wrap(plain)[call]).toBeUndefined();
     const wrapped = wrap(full);
+    for await (const { path } of wrapped.objects?.('/a') ?? []) expect(path).toBe('below /a');
     expect(await wrapped.redirectUrl?.('/a', { method: 'GET' })).toBe('https://elsewhere/a');
     await expect(wrapped.check?.()).rejects.toThrow('down');
     await wrapped.close?.();

@@ -43,7 +43,8 @@ export const getBlob: Handler<'blob'> = async (call) => {
 
   const parts = partsOf(request, blob.descriptor);
   if (parts === undefined) {
-    const url = await blob.redirectUrl();
+    // A range that is void for us may not be so for the storage, to which the client would repeat it.
+    const url = request.header('range') === undefined ? await blob.redirectUrl() : undefined;
     // The content may be kept for ever, but the URL is good for a while only.
     if (url !== undefined) return { status: 307, headers: { ...headers, 'Cache-Control': 'no-store', Location: url } };
     return { status: 200, headers, body: { size: blob.descriptor.size, open: () => blob.open() } };

@@ -138,4 +138,16 @@ export const listingCases: readonly DriverCase[] = [
       }
     },
   },
+  {
+    name: 'objects at any depth are listed with their dates, by a driver that lists objects',
+    async run({ driver }) {
+      await putAll(driver, ['/f/a/link', '/f/a-b/link', '/f/b/c/d/link', '/f-g/link', '/f/e']);
+      const found: string[] = [];
+      for await (const { path, modified } of driver.objects?.('/f') ?? []) {
+        found.push(path);
+        expect(Math.abs(Date.now() - (modified?.getTime() ?? 0))).toBeLessThan(600_000);
+      }
+      expect(found).toEqual(driver.objects === undefined ? [] : ['a-b/link', 'a/link', 'b/c/d/link', 'e']);
+    },
+  },
 ];
