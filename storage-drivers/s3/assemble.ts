@@ -138,7 +138,8 @@ async function copyObject({ bucket, path, to }: AssembleParts, from: string): Pr
         MetadataDirective: 'REPLACE',
         ...bucket.attributes,
       });
-      return genuine(await bucket.api.client.send(command, http), 'CopyObjectResult');
+      const { CopyObjectResult = {} } = await bucket.api.client.send(command, http);
+      return genuine(CopyObjectResult, 'ETag');
     },
     { timeout: limits.work },
   );

@@ -3,8 +3,13 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { setTimeout as delay } from 'node:timers/promises';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
-import { isTransient, NoAnswerError, type Place, retryAfter, storageFault } from './errors.ts';
+import { ForeignAnswerError, isTransient, NoAnswerError, type Place, retryAfter, storageFault } from './errors.ts';
 import type { S3Options } from './options.ts';
+
+interface HttpResponse {
+  readonly statusCode: number;
+  readonly headers: Readonly<Record<string, string>>;
+}
 
 /** In milliseconds. */
 export const limits = {
@@ -43,6 +48,19 @@ export function createClient(options: S3Options): S3Client {
       return next(args);
     },
     { step: 'build', name: 'contentMd5OfDeletions' },
+  );
+  // Some successes need say nothing, and so a page of HTML would do.
+  client.middlewareStack.add(
+    (next, context) => async (args) => {
+      const output = await next(args);
+      const { statusCode, headers } = output.response as HttpResponse;
+      const asked = /^(Get|Head)ObjectCommand$/.test(context.commandName ?? '');
+      if (!asked && statusCode < 300 && /^text\/html\b/.test(headers['content-type'] ?? '')) {
+        throw new ForeignAnswerError('HTML is not the answer of an S3 server');
+      }
+      return output;
+    },
+    { step: 'deserialize', name: 'noHtml' },
   );
   return client;
 }

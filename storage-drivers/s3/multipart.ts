@@ -83,7 +83,7 @@ export class Multipart {
   async copy(number: number, source: string, start: number, end: number): Promise<void> {
     this.#checkNumber(number);
     const CopySource = copySource(this.#bucket.name, source);
-    const { CopyPartResult } = await this.#bucket.api.call(
+    const { ETag } = await this.#bucket.api.call(
       this.#path,
       async (http) => {
         const command = new UploadPartCopyCommand({
@@ -91,11 +91,12 @@ export class Multipart {
           CopySource,
           CopySourceRange: `bytes=${start}-${end - 1}`,
         });
-        return genuine(await this.#bucket.api.client.send(command, http), 'CopyPartResult');
+        const { CopyPartResult = {} } = await this.#bucket.api.client.send(command, http);
+        return genuine(CopyPartResult, 'ETag');
       },
       { timeout: limits.work },
     );
-    this.#add(number, CopyPartResult?.ETag, end - start);
+    this.#add(number, ETag, end - start);
   }
 
   /** Makes the object visible. */

@@ -130,7 +130,8 @@ export class S3Writer implements StorageWriter {
       }
       const records = record === undefined ? [] : [record];
       if (append) this.#parts.remember(this.#chain, records);
-      else await this.#delete(records);
+      // It is published; what cannot be deleted now is in nobody's way.
+      else await this.#delete(records).catch(() => undefined);
     });
   }
 
@@ -161,6 +162,8 @@ export class S3Writer implements StorageWriter {
       next = 'ended';
     } catch (error) {
       await this.#drop().catch(() => undefined);
+      // What nobody could go on with; with `append` it stays.
+      if (!this.#parts.append) await this.#delete([]).catch(() => undefined);
       this.#parts.forget();
       throw error;
     } finally {
@@ -187,6 +190,8 @@ export class S3Writer implements StorageWriter {
 
   async #delete(records: readonly string[]): Promise<void> {
     const keys = [...this.#chain.chunks.map(({ key }) => key), ...records];
+    // The next one may be there as well: nobody answered when it was stored.
+    if (this.#fault !== undefined) keys.push(this.#chain.nextKey);
     if (keys.length > 0) await this.#parts.bucket.delete(this.#parts.path, keys);
   }
 
