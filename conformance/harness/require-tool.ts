@@ -15,7 +15,7 @@ const origin: Readonly<Record<string, string>> = {
   go: 'Debian package golang-go, or a newer one from go.dev',
   helm: 'go install helm.sh/helm/v3/cmd/helm',
   htpasswd: 'Debian package apache2-utils',
-  nginx: 'Debian package nginx-light',
+  nginx: 'Debian package nginx',
   openssl: 'Debian package openssl',
   oras: 'go install oras.land/oras/cmd/oras',
   podman: 'Debian package podman',
