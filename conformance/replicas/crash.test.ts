@@ -54,46 +54,43 @@ describe.each(['filesystem', 's3'] as const)(
     });
     afterAll(() => replicas?.stop());
 
-    test.each([1, 2, 3])(
-      'loses nothing that was acknowledged, and who tries again succeeds (round %i)',
-      async (round) => {
-        const work = Array.from({ length: pushes }, (_, at): Push => {
-          const image = noiseImage(`round ${round}, push ${at}`, { layers: 3, size: 5000 });
-          return { repository: `crash/r${at % 10}`, tag: `round-${round}-${at}`, image };
-        });
-        let replies = 0;
-        const crashed: Replica[] = [];
-        const restarts: Promise<void>[] = [];
-        /** After so many replies; some 1000 belong to a round. One at a time is gone: 300 replies take longer than a start. */
-        const moments = new Map([
-          [50 + 70 * round, replicas.a],
-          [500 + 70 * round, replicas.b],
-        ]);
-        const client = createRegistryClient(replicas.balancer.url, {
-          onReply() {
-            const replica = moments.get(++replies);
-            if (replica === undefined) return;
-            crashed.push(replica);
-            restarts.push(
-              Promise.all(restarts)
-                .then(() => replica.kill())
-                .then(() => replica.restart()),
-            );
-          },
-        });
-        const needed = await Promise.all(work.map((push) => pushAgain(client, push)));
-        await Promise.all(restarts);
-        client.close();
-        expect(crashed).toHaveLength(2);
-        expect(Math.max(...needed), 'a push that a crash has hit').toBeGreaterThan(1);
+    test.each([1, 2])('loses nothing that was acknowledged, and who tries again succeeds (round %i)', async (round) => {
+      const work = Array.from({ length: pushes }, (_, at): Push => {
+        const image = noiseImage(`round ${round}, push ${at}`, { layers: 3, size: 5000 });
+        return { repository: `crash/r${at % 10}`, tag: `round-${round}-${at}`, image };
+      });
+      let replies = 0;
+      const crashed: Replica[] = [];
+      const restarts: Promise<void>[] = [];
+      /** After so many replies; some 1000 belong to a round. One at a time is gone: 300 replies take longer than a start. */
+      const moments = new Map([
+        [50 + 70 * round, replicas.a],
+        [500 + 70 * round, replicas.b],
+      ]);
+      const client = createRegistryClient(replicas.balancer.url, {
+        onReply() {
+          const replica = moments.get(++replies);
+          if (replica === undefined) return;
+          crashed.push(replica);
+          restarts.push(
+            Promise.all(restarts)
+              .then(() => replica.kill())
+              .then(() => replica.restart()),
+          );
+        },
+      });
+      const needed = await Promise.all(work.map((push) => pushAgain(client, push)));
+      await Promise.all(restarts);
+      client.close();
+      expect(crashed).toHaveLength(2);
+      expect(Math.max(...needed), 'a push that a crash has hit').toBeGreaterThan(1);
 
-        for (const { client: one } of [replicas.a, replicas.b]) {
-          for (const push of work) await expectWhole(one, push);
-          const tags = await Promise.all(Array.from({ length: 10 }, (_, at) => one.tags(`crash/r${at}`)));
-          expect(tags.flat()).toEqual(expect.arrayContaining(work.map(({ tag }) => tag)));
-          expect(tags.flat()).toHaveLength(pushes * round);
-        }
-      },
-    );
+      for (const { client: one } of [replicas.a, replicas.b]) {
+        for (const push of work) await expectWhole(one, push);
+        const tags = await Promise.all(Array.from({ length: 10 }, (_, at) => one.tags(`crash/r${at}`)));
+        expect(tags.flat()).toEqual(expect.arrayContaining(work.map(({ tag }) => tag)));
+        expect(tags.flat()).toHaveLength(pushes * round);
+      }
+    });
   },
 );
