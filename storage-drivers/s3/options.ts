@@ -162,7 +162,9 @@ function readEndpoint(reader: OptionReader, key: string, secure: boolean): strin
   if (text === undefined) return undefined;
   const url = /^[a-z]+:\/\//i.test(text) ? text : `${secure ? 'https' : 'http'}://${text}`;
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
-  if (parsed !== undefined && ['http:', 'https:'].includes(parsed.protocol) && parsed.search + parsed.hash === '') {
+  // Credentials in it would be told with every fault.
+  const { protocol = '', search = '', hash = '', username = '', password = '' } = parsed ?? {};
+  if (['http:', 'https:'].includes(protocol) && search + hash + username + password === '') {
     return url.replace(/\/+$/, '');
   }
   reader.fault(key, undefined, 'must be the address of a server, e.g. https://minio.example.com:9000');
