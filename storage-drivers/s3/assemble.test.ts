@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { type Part, planParts } from './assemble.ts';
 import { minPartSize } from './options.ts';
+import { createRandom } from './testing/random.ts';
 
 const mebibyte = 1024 * 1024;
 
@@ -40,7 +41,7 @@ describe('what is kept is cut into parts', () => {
   });
 
   test('that have every byte once and in order, whatever the sizes', () => {
-    const random = randomNumbers(20_261_121);
+    const random = createRandom(20_261_121);
     for (let round = 0; round < 2000; round += 1) {
       const chunks = Array.from({ length: Math.floor(random() * 12) }, (_, index) => ({
         key: `chunk-${index}`,
@@ -73,12 +74,3 @@ describe('what is kept is cut into parts', () => {
     }
   });
 });
-
-/** From 0 to 1, as the seed decides (a linear congruence). */
-function randomNumbers(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 32;
-  };
-}
