@@ -63,15 +63,21 @@ export interface StorageDriver {
    * cannot tell so early, when it ends: nothing that it wrote is kept then.
    *
    * @throws WriterBusyError when another one has it
-   * @throws PathNotFoundError when `marker` is not there; this too may come as late as the end
+   * @throws PathNotFoundError with `marker`, when nothing was begun or it has ended; this too may come as late as the end
    */
   writer(path: string, options?: WriterOptions): Promise<StorageWriter>;
 
   /**
-   * What writers with `append` have kept under a path. With `marker` that is at least nothing, 0 bytes, while that
-   * object is there.
+   * Begins to keep bytes under a path, none at first: puts the marker, without which nothing may be kept there. A power
+   * cut may undo it.
+   */
+  begin(path: string, marker: StorageObject): Promise<void>;
+
+  /**
+   * What writers with `append` have kept under a path. With `marker` that is at least nothing, 0 bytes, from
+   * {@link begin} on until it is committed or deleted.
    *
-   * @throws PathNotFoundError when nothing is kept; with `marker` when that is not there
+   * @throws PathNotFoundError when nothing is kept; with `marker`, when nothing was begun or it has ended
    */
   kept(path: string, options?: KeptOptions): Promise<KeptStat>;
 
@@ -152,7 +158,7 @@ export interface DeleteOptions {
 export interface WriterOptions {
   /** Default false. */
   append?: boolean;
-  /** With `append`: an object in the same folder; bytes are kept only while it is there. */
+  /** With `append`: the object in the same folder that {@link StorageDriver.begin} was given. */
   marker?: string;
   /** Where this writer will commit to, if that is known already: the driver may bring the bytes there at once. */
   to?: string;

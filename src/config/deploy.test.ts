@@ -2,20 +2,29 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { storageDrivers } from '../../storage-drivers/index.ts';
 import { loadConfig } from './load.ts';
 import { configSchema } from './schema.ts';
 import { keysOf, shapeOf } from './shape.ts';
-import { drivers } from './testing/load-text.ts';
+import type { CheckParameters } from './storage-driver.ts';
 import { unsupportedKeys } from './unsupported.ts';
 
 const folder = fileURLToPath(new URL('../../deploy/config/', import.meta.url));
 const keys = keysOf(shapeOf(configSchema));
 
+/** As the server checks them. */
+const drivers: Readonly<Record<string, CheckParameters>> = Object.fromEntries(
+  Object.entries(storageDrivers).map(([name, { parseOptions }]) => [
+    name,
+    (parameters: Readonly<Record<string, unknown>>) => ({ faults: [], ...parseOptions(parameters) }),
+  ]),
+);
+
 function load(name: string) {
   return loadConfig({ path: `${folder}${name}`, environment: {}, drivers });
 }
 
-test.each(['config.yml', 'development.yml', 'example.yml'])(
+test.each(['config.yml', 'development.yml', 'example.yml', 's3.yml'])(
   'deploy/config/%s loads without a warning',
   async (name) => {
     expect((await load(name)).warnings).toEqual([]);
@@ -40,6 +49,11 @@ test('development keeps its data in the folder and allows deletion', async () =>
     http: { addr: ':5000' },
     storage: { driver: { name: 'filesystem', parameters: { rootdirectory: './data' } }, delete: { enabled: true } },
   });
+});
+
+test('the one for S3 names a bucket and no keys to it', async () => {
+  const { config } = await load('s3.yml');
+  expect(config.storage.driver).toEqual({ name: 's3', parameters: { bucket: 'registry', region: 'eu-central-1' } });
 });
 
 test('the example has every key', async () => {
@@ -88,6 +102,23 @@ describe('the table of the README', async () => {
   test('has every key of distribution that berth does not act on', () => {
     expect(unsupported.map(({ name }) => name)).toEqual(unsupportedKeys.map(({ path }) => path));
   });
+});
+
+test('the README of the project has every key of storage.s3', async () => {
+  const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
+  const [, section = ''] = readme.split(/^### S3$/m);
+  const [table = ''] = section.split(/^#/m);
+  const named = table.split('\n').flatMap((line) => {
+    const [, names = ''] = /^\| ((?:`\w+`(?:, )?)+) \|/.exec(line) ?? [];
+    return names.match(/\w+/g) ?? [];
+  });
+  // The driver lists what it knows when it is given something else.
+  const { warnings } = storageDrivers.s3.parseOptions({ bucket: 'b', region: 'r', another: '' });
+  const known = warnings
+    .find(({ key }) => key === 'another')
+    ?.message.split('known are ')[1]
+    ?.split(', ');
+  expect(named.sort()).toEqual(known?.sort());
 });
 
 /** The rows of a table whose first cell begins with a name in backquotes, with the third. */

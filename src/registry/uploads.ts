@@ -41,8 +41,8 @@ export function createUploads(options: UploadsOptions, name: RepositoryName): Up
 
   async function create(algorithm: DigestAlgorithm = 'sha256'): Promise<Upload> {
     const id = randomUUID();
-    // A session without bytes promises nothing that a power cut could break.
-    await driver.put(layout.uploadStartedAt(name, id), Buffer.from(startedAt(now())), { durable: false });
+    const marker = { path: layout.uploadStartedAt(name, id), content: Buffer.from(startedAt(now())) };
+    await driver.begin(layout.uploadData(name, id), marker);
     hashes.keep(id, '', newHash(algorithm));
     return createUpload(options, name, id);
   }
@@ -92,8 +92,8 @@ export function startedAt(date: Date): string {
 }
 
 /**
- * A session is a folder that has `startedat`; the driver keeps the bytes received beside it. Each method asks once
- * whether it is there, or has it proven by what it does.
+ * A session is a folder with `startedat`, beside which the driver keeps the bytes received. Each method asks once whether
+ * it is there, or has it proven by what it does.
  */
 function createUpload({ driver, content, hashes, busy }: UploadsOptions, name: RepositoryName, id: string): Upload {
   const dataPath = layout.uploadData(name, id);

@@ -28,9 +28,18 @@ export interface Destination {
   abandon(): Promise<void>;
 }
 
-/** The object's own file, as distribution has it for uploads: what is kept there is what any later writer goes on with. */
-export async function openAppended(area: StagingArea, file: string, path: string): Promise<Destination> {
-  const fd = await openForAppend(file);
+/**
+ * The object's own file, as distribution has it for uploads: what is kept there is what any later writer goes on with.
+ *
+ * @param create whether to make the file where there is none
+ */
+export async function openAppended(
+  area: StagingArea,
+  file: string,
+  path: string,
+  create: boolean,
+): Promise<Destination> {
+  const fd = await (create ? openForAppend(file) : io.open(file, constants.O_WRONLY | constants.O_APPEND));
   const { size: kept, ino, birthtimeMs } = fstatSync(fd);
   return {
     fd,

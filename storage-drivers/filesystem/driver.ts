@@ -120,7 +120,9 @@ class FilesystemDriver implements StorageDriver {
       const lock = await this.#locks.acquire(path);
       try {
         if (marker !== undefined) await this.#mustExist(marker);
-        const destination = await (append ? openAppended(this.#area, file, path) : openStaged(this.#area, file));
+        const destination = await (append
+          ? openAppended(this.#area, file, path, marker === undefined)
+          : openStaged(this.#area, file));
         const relock = () => this.#locks.acquire(path);
         return new FilesystemWriter({
           path,
@@ -140,17 +142,21 @@ class FilesystemDriver implements StorageDriver {
     }
   }
 
+  /** The empty file vanishes when it is committed: whoever dies right behind that leaves a marker that stands for nothing. */
+  begin(path: string, marker: StorageObject): Promise<void> {
+    return this.putAll([marker, { path, content: Buffer.alloc(0) }], { durable: false });
+  }
+
   async kept(path: string, { marker, signal }: KeptOptions = {}): Promise<KeptStat> {
     signal?.throwIfAborted();
     try {
       if (marker !== undefined) await this.#mustExist(marker);
       const stats = await this.#stat(this.#root + path);
-      if (stats?.isFile()) return { size: stats.size, modified: stats.mtime };
+      if (stats?.isFile()) return { size: stats.size, modified: stats.size === 0 ? undefined : stats.mtime };
     } catch (error) {
       throw storageFault(error, path);
     }
-    if (marker === undefined) throw new PathNotFoundError(driverName, path);
-    return { size: 0, modified: undefined };
+    throw new PathNotFoundError(driverName, path);
   }
 
   async stat(path: string, options?: ReadOptions): Promise<StorageStat> {

@@ -63,7 +63,7 @@ export function createInMemoryDriver(store: MemoryStore = createMemoryStore()): 
     },
 
     async writer(path, { append = false, marker } = {}) {
-      if (marker !== undefined) find(marker);
+      if (marker !== undefined) [marker, path].forEach(find);
       if (busy.has(path)) throw new WriterBusyError(driverName, path);
       busy.add(path);
       const kept = append ? tree.object(path) : undefined;
@@ -83,9 +83,13 @@ export function createInMemoryDriver(store: MemoryStore = createMemoryStore()): 
     async kept(path, { marker, signal } = {}) {
       signal?.throwIfAborted();
       if (marker !== undefined) find(marker);
-      const object = tree.object(path);
-      if (object === undefined && marker === undefined) throw new PathNotFoundError(driverName, path);
-      return { size: object?.content.length ?? 0, modified: object?.modified };
+      const size = find(path).length;
+      return { size, modified: size === 0 ? undefined : tree.object(path)?.modified };
+    },
+
+    async begin(path, marker) {
+      set(marker.path, Buffer.from(marker.content));
+      set(path, Buffer.alloc(0));
     },
 
     async stat(path, options) {

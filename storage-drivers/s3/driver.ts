@@ -146,6 +146,11 @@ class S3Driver implements StorageDriver {
     }
   }
 
+  /** The marker alone says it: what is committed stays, until it is deleted together with that. */
+  begin(_path: string, marker: StorageObject): Promise<void> {
+    return this.put(marker.path, marker.content);
+  }
+
   async kept(path: string, { marker, signal }: KeptOptions = {}): Promise<KeptStat> {
     const chain = await readChain(this.#bucket, path, marker, signal);
     if (chain.size === 0 && marker === undefined) throw new PathNotFoundError(driverName, path);

@@ -36,6 +36,11 @@ export function withCheckedPaths(driver: StorageDriver): StorageDriver {
       if (options?.to !== undefined) verify(options.to);
       return checkedWriter(await driver.writer(path, options), verify);
     },
+    async begin(path, marker) {
+      verify(path);
+      verify(marker.path);
+      return driver.begin(path, marker);
+    },
     async kept(path, options) {
       verify(path);
       if (options?.marker !== undefined) verify(options.marker);

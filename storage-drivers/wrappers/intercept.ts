@@ -7,6 +7,7 @@ export type StorageOperation =
   | 'reader'
   | 'read'
   | 'writer'
+  | 'begin'
   | 'kept'
   | 'write'
   | 'close'
@@ -52,6 +53,7 @@ export function intercept(driver: StorageDriver, around: Around): StorageDriver 
       const writer = await around({ operation: 'writer', path }, () => driver.writer(path, options));
       return interceptWriter(writer, path, around, driver);
     },
+    begin: (path, marker) => around({ operation: 'begin', path }, () => driver.begin(path, marker)),
     kept: (path, options) => around({ operation: 'kept', path }, () => driver.kept(path, options)),
     stat: (path, options) => around({ operation: 'stat', path }, () => driver.stat(path, options)),
     async *list(path, options) {

@@ -192,7 +192,7 @@ export const writerCases: readonly DriverCase[] = [
       await expect(attempt()).rejects.toMatchObject(missing);
       await expect(driver.kept(upload, { marker })).rejects.toMatchObject(missing);
       await expect(driver.kept(upload)).rejects.toMatchObject(missing);
-      await other.put(marker, Buffer.from('now'));
+      await other.begin(upload, { path: marker, content: Buffer.from('now') });
       expect(await driver.kept(upload, { marker })).toEqual({ size: 0, modified: undefined });
       await attempt();
       expect(await other.kept(upload, { marker })).toMatchObject({ size: 10, modified: expect.any(Date) });
