@@ -22,7 +22,7 @@ function filesystemScenarios(bench: Bench): Scenario[] {
     smallPushScenario(bench, 1),
     smallPushScenario(bench, 8),
     catalogueScenario(bench, 'wrk'),
-    tagScenario(bench),
+    tagScenario(bench, 'wrk'),
     memoryScenario(bench, 32),
   ];
 }
@@ -38,8 +38,8 @@ function s3Scenarios(bench: Bench): Scenario[] {
     pushScenario(bench, 'POST+PUT', 4),
     smallPushScenario(bench, 1, 4),
     smallPushScenario(bench, 8, 16),
-    catalogueScenario(bench, 'walk'),
-    tagScenario(bench),
+    catalogueScenario(bench, { walkers: 1 }),
+    tagScenario(bench, { walkers: 4 }),
     memoryScenario(bench, 16),
   ];
 }

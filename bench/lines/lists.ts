@@ -1,8 +1,10 @@
 import { digestOf, listOf, pushBlob, pushManifest } from '../api.ts';
 import { makeImage } from '../image.ts';
+import type { Run } from '../load/jobs.ts';
+import type { Server } from '../server.ts';
 import { runWrk } from '../wrk.ts';
 import { connections } from './images.ts';
-import { type Bench, eachOf, type Line, requireSame, type Scenario } from './line.ts';
+import { type Bench, eachOf, type Line, requireSame, type Scenario, type Turn } from './line.ts';
 import { linksOf } from './links.ts';
 
 const pageSize = 100;
@@ -30,12 +32,34 @@ function pagesOf(list: string, names: readonly string[]): Page[] {
 }
 
 /**
- * Every page in turn, the first and the last alike.
- *
- * @param how `wrk`: sixteen connections that are stopped when the time is up. `walk`: one client that always goes
- *   through to the last page, for where a page takes seconds, and the last one longer than the first.
+ * Who reads the pages. `wrk`: sixteen connections that are stopped when the time is up. Walkers always go through to the
+ * last page: for where a page may take seconds, and the last one longer than the first.
  */
-export function catalogueScenario({ load, sizes, folder, signal }: Bench, how: 'wrk' | 'walk'): Scenario {
+export type Readers = 'wrk' | { walkers: number };
+
+function nameOf(list: string, readers: Readers): string {
+  if (readers === 'wrk') return list;
+  return `${list}, ${readers.walkers} client${readers.walkers > 1 ? 's' : ''}`;
+}
+
+function prepareReaders(
+  { load, folder, signal }: Bench,
+  readers: Readers,
+  { url, port }: Server,
+  { seconds, warmUp }: Turn,
+  list: { paths: readonly string[]; smallest: number },
+): Promise<Run> {
+  if (readers === 'wrk') {
+    const run = () => runWrk({ url, ...list, accept: '*/*', seconds, connections, folder, signal });
+    return Promise.resolve(run);
+  }
+  const paths = warmUp ? list.paths.slice(0, 1) : list.paths;
+  return load.prepare({ kind: 'lists', port, clients: readers.walkers, ...list, paths, seconds }, signal);
+}
+
+/** Every page in turn, the first and the last alike. */
+export function catalogueScenario(bench: Bench, readers: Readers): Scenario {
+  const { sizes, signal } = bench;
   // Names as they are in use: fifty to a group.
   const names = Array.from({ length: sizes.repositories }, (_, index) => {
     return `group-${String(Math.floor(index / 50)).padStart(3, '0')}/app-${String(index % 50).padStart(2, '0')}`;
@@ -61,7 +85,7 @@ export function catalogueScenario({ load, sizes, folder, signal }: Bench, how: '
     },
     lines: [
       {
-        name: `catalogue page, n=${pageSize} of ${sizes.repositories} repositories${how === 'walk' ? ', 1 client' : ''}`,
+        name: nameOf(`catalogue page, n=${pageSize} of ${sizes.repositories} repositories`, readers),
         unit: 'ops/s',
         aim: { ratio: 5 },
         async check({ url }) {
@@ -69,20 +93,15 @@ export function catalogueScenario({ load, sizes, folder, signal }: Bench, how: '
             requireSame(page.path, await listOf(url + page.path, 'repositories', signal), page.names);
           return undefined;
         },
-        async prepare({ url, port }, { seconds, warmUp }) {
-          if (how === 'walk') {
-            const some = warmUp ? paths.slice(0, 1) : paths;
-            return load.prepare({ kind: 'lists', port, clients: 1, paths: some, smallest, seconds }, signal);
-          }
-          return () => runWrk({ url, paths, accept: '*/*', smallest, seconds, connections, folder, signal });
-        },
+        prepare: (server, turn) => prepareReaders(bench, readers, server, turn, { paths, smallest }),
       },
     ],
   };
 }
 
 /** One repository with very many tags, each a manifest of its own. */
-export function tagScenario({ sizes, folder, signal }: Bench): Scenario {
+export function tagScenario(bench: Bench, readers: Readers): Scenario {
+  const { sizes, signal } = bench;
   const repository = 'team/many-tags';
   const list = `/v2/${repository}/tags/list`;
   const names = Array.from({ length: sizes.tags }, (_, index) => `build-${String(index).padStart(6, '0')}`);
@@ -90,12 +109,10 @@ export function tagScenario({ sizes, folder, signal }: Bench): Scenario {
 
   function line(name: string, paths: readonly string[], smallest: number, rest: Pick<Line, 'aim' | 'check'>): Line {
     return {
-      name,
+      name: nameOf(name, readers),
       unit: 'ops/s',
       ...rest,
-      prepare: async ({ url }, { seconds }) => {
-        return () => runWrk({ url, paths, accept: '*/*', smallest, seconds, connections, folder, signal });
-      },
+      prepare: (server, turn) => prepareReaders(bench, readers, server, turn, { paths, smallest }),
     };
   }
 
