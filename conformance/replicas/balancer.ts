@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { atExit } from '../harness/at-exit.ts';
 import { createHttpClient } from '../harness/http-client.ts';
+import { projectRoot } from '../harness/project-root.ts';
 import { requireTool } from '../harness/require-tool.ts';
 import { freePort } from '../harness/server.ts';
 import { temporaryFolder } from '../harness/temporary-folder.ts';
@@ -26,7 +27,7 @@ export async function startBalancer(hosts: readonly string[]): Promise<Balancer>
   const folder = await temporaryFolder('berth-nginx-');
   const listen = `127.0.0.1:${await freePort()}`;
   const config = join(folder.path, 'nginx.conf');
-  await writeFile(config, configuration(folder.path, listen, hosts));
+  await writeFile(config, await configuration(folder.path, listen, hosts));
 
   const child = spawn(nginx, ['-c', config, '-p', folder.path, '-e', join(folder.path, 'error.log')], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -75,8 +76,15 @@ export async function startBalancer(hosts: readonly string[]): Promise<Balancer>
   return { url, logs: () => output, stop };
 }
 
-/** As operators write it for a registry, but for one worker and no keep-alive behind it, so that turns are strict. */
-function configuration(folder: string, listen: string, hosts: readonly string[]): string {
+/** What is deployed (`deploy/nginx/berth.conf`), with other addresses, in a file that nginx can run from a folder. */
+async function configuration(folder: string, listen: string, hosts: readonly string[]): Promise<string> {
+  const deployed = await readFile(join(projectRoot(), 'deploy/nginx/berth.conf'), 'utf8');
+  const servers = hosts.map((host) => `  server ${host} max_fails=1 fail_timeout=1s;`).join('\n');
+  const ours = deployed
+    .replace(/(^ *server registry-\d.*;\n)+/m, `${servers}\n`)
+    .replace(/^ *listen 80;$/m, `  listen ${listen};`);
+  if (!ours.includes(servers) || !ours.includes(listen)) throw new Error('deploy/nginx/berth.conf is not as expected');
+  // One worker, so that turns are strict.
   return `
 daemon off;
 worker_processes 1;
@@ -90,34 +98,9 @@ http {
   fastcgi_temp_path ${folder}/fastcgi;
   uwsgi_temp_path ${folder}/uwsgi;
   scgi_temp_path ${folder}/scgi;
-  upstream replicas {
-${hosts.map((host) => `    server ${host} max_fails=1 fail_timeout=1s;`).join('\n')}
-  }
-  server {
-    listen ${listen};
-    client_max_body_size 0;
-    # Tokens of some identity providers are long.
-    large_client_header_buffers 8 64k;
-    location / {
-      proxy_pass http://replicas;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header Host $http_host;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_request_buffering off;
-      proxy_buffering off;
-      proxy_connect_timeout 5s;
-      proxy_read_timeout 300s;
-      proxy_send_timeout 300s;
-      # The other one is asked where asking twice does no harm: any method but POST and PATCH, or nothing was sent yet.
-      proxy_next_upstream error timeout;
-      # The PUT that ends an upload may have bytes, which would be appended twice. Its client tries again.
-      location ~ /blobs/uploads/ {
-        proxy_pass http://replicas;
-        proxy_next_upstream off;
-      }
-    }
-  }
+  # Long tokens, as some identity providers give them.
+  large_client_header_buffers 8 64k;
+${ours}
 }
 `;
 }
