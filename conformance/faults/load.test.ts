@@ -90,7 +90,7 @@ describe(`two minutes of faults between a registry and its bucket (FAULTS_SEED=$
     await proxy.inject({ fault: { kind: 'reset-request' } });
     await load(10, seed + 2000);
     await proxy.clear();
-    await proxy.inject({ fault: { kind: 'stall', at: 'request', ms: 20_000 }, probability: 0.5 });
+    await proxy.inject({ fault: { kind: 'stall', at: 'request', ms: 20_000 }, probability: 0.05 });
     await load(20, seed + 3000);
     await proxy.clear();
     console.log('requests by fault', counts, 'failures', workload.failures, 'images', workload.images.length);

@@ -1,4 +1,4 @@
-import { once } from 'node:events';
+import { once, setMaxListeners } from 'node:events';
 import { Agent, createServer, type IncomingMessage, type ServerResponse, request as send } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -103,7 +103,7 @@ export async function startFaultProxy(options: FaultProxyOptions): Promise<Fault
   let connectionCount = 0;
   let requests: Recorded[] = [];
   let rules: Rule[] = [];
-  let stalls = new AbortController();
+  let stalls = endOfStalls();
   let waiting: { operation: string; resolve(request: ProxyRequest): void }[] = [];
 
   const faultFor = ({ operation, key }: ProxyRequest): Fault | undefined => {
@@ -242,7 +242,7 @@ export async function startFaultProxy(options: FaultProxyOptions): Promise<Fault
     clear() {
       rules = [];
       stalls.abort();
-      stalls = new AbortController();
+      stalls = endOfStalls();
     },
     forget() {
       requests = [];
@@ -257,6 +257,13 @@ export async function startFaultProxy(options: FaultProxyOptions): Promise<Fault
       await closed;
     },
   };
+}
+
+/** Many requests stall at the same time. */
+function endOfStalls(): AbortController {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
+  return controller;
 }
 
 /** Resolves when so many bytes of the body have come, or it has ended. */
