@@ -255,7 +255,13 @@ class S3Driver implements StorageDriver {
 
   /** Ends the multipart upload of a process that died. */
   async #abortRecorded(path: string, key: string): Promise<void> {
-    const record: unknown = JSON.parse((await this.#bucket.get(path, key)).toString());
+    const content = await this.#bucket.get(path, key).catch((error: unknown) => {
+      // Somebody else deletes the same folder.
+      if (error instanceof PathNotFoundError) return undefined;
+      throw error;
+    });
+    if (content === undefined) return;
+    const record: unknown = JSON.parse(content.toString());
     if (!isRecord(record))
       throw new StorageError('STORAGE_FAULT', driverName, path, `${key} is no record of an upload`);
     await this.#bucket.abort(path, record.key, record.uploadId);

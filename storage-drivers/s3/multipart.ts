@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import {
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
@@ -30,7 +30,6 @@ export class Multipart {
   readonly #key: string;
   readonly #uploadId: string;
   readonly #etags = new Map<number, string>();
-  #size = 0;
 
   private constructor(bucket: Bucket, path: string, key: string, uploadId: string, record: string) {
     this.#bucket = bucket;
@@ -75,7 +74,7 @@ export class Multipart {
       },
       { timeout: limits.work },
     );
-    this.#add(number, ETag, size);
+    this.#etags.set(number, ETag ?? '');
     return attempts === 1;
   }
 
@@ -96,12 +95,12 @@ export class Multipart {
       },
       { timeout: limits.work },
     );
-    this.#add(number, ETag, end - start);
+    this.#etags.set(number, ETag ?? '');
   }
 
   /** Makes the object visible. */
   async complete(): Promise<void> {
-    const Parts = [...this.#etags].sort(([a], [b]) => a - b).map(([PartNumber, ETag]) => ({ PartNumber, ETag }));
+    const Parts = this.#sorted().map(([PartNumber, ETag]) => ({ PartNumber, ETag }));
     try {
       await this.#bucket.api.call(
         this.#path,
@@ -119,6 +118,8 @@ export class Multipart {
     } catch (error) {
       // An attempt whose answer was lost may have completed it, and then the upload is not known any more.
       if (!(await this.#isThere())) throw error instanceof PathNotFoundError ? lost(this.#path, error) : error;
+      // Or another one has stored the same bytes, and this upload goes on.
+      await this.abort();
     }
   }
 
@@ -126,13 +127,22 @@ export class Multipart {
     return this.#bucket.abort(this.#path, this.#key, this.#uploadId);
   }
 
+  /** By its ETag, which S3 makes of those of the parts: an older object may have the same size. */
   async #isThere(): Promise<boolean> {
+    const hash = createHash('md5');
+    for (const [, etag] of this.#sorted()) hash.update(unquoted(etag), 'hex');
+    const expected = `${hash.digest('hex')}-${this.#etags.size}`;
     try {
-      return (await this.#bucket.head(this.#path, this.#key)).ContentLength === this.#size;
+      const { ETag = '' } = await this.#bucket.head(this.#path, this.#key);
+      return unquoted(ETag) === expected;
     } catch (error) {
       if (isMissingKey(error)) return false;
       throw error;
     }
+  }
+
+  #sorted(): [number: number, etag: string][] {
+    return [...this.#etags].sort(([a], [b]) => a - b);
   }
 
   #part(PartNumber: number) {
@@ -144,16 +154,15 @@ export class Multipart {
     const message = `needs more than ${maxParts} parts: raise storage.s3.chunksize to store objects of this size`;
     throw new StorageError('STORAGE_FAULT', driverName, this.#path, message);
   }
-
-  #add(number: number, etag: string | undefined, size: number): void {
-    this.#etags.set(number, etag ?? '');
-    this.#size += size;
-  }
 }
 
 /** As the header wants it: each segment encoded, the slashes not. */
 export function copySource(bucket: string, key: string): string {
   return `${bucket}/${key}`.split('/').map(encodeURIComponent).join('/');
+}
+
+function unquoted(etag: string): string {
+  return etag.replaceAll('"', '');
 }
 
 /** Somebody has aborted it: that is no missing object. */

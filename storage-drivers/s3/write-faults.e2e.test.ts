@@ -1,6 +1,8 @@
+import { randomBytes } from 'node:crypto';
 import { paginateListObjectsV2 } from '@aws-sdk/client-s3';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { StorageError } from '../driver.ts';
+import { limits } from './client.ts';
 import type { Fault, FaultProxy } from './testing/fault-proxy.ts';
 import { startFaultProxy } from './testing/fault-proxy.ts';
 import { type FaultyStorage, faultyStorage } from './testing/faulty-driver.ts';
@@ -138,3 +140,105 @@ describe.each(writeScenarios.map((scenario) => [scenario.name, scenario] as cons
     });
   },
 );
+
+describe('uploads of the same bytes', { timeout: 60_000 }, () => {
+  const content = randomBytes(6 * 1024 * 1024);
+  async function upload({ driver }: Empty, id: string): Promise<void> {
+    const writer = await driver.writer(`/uploads/${id}/data`, { append: true, to: '/blob' });
+    await writer.write(content);
+    await writer.commit('/blob');
+  }
+
+  test('at the same time all succeed, under lost answers too, and leave one object', async () => {
+    const empty = await emptyStorage();
+    const operations = ['CompleteMultipartUpload', 'UploadPart', 'AbortMultipartUpload'];
+    empty.proxy.inject({ fault: { kind: 'lose-answer' }, operations, probability: 0.3 });
+    await Promise.all(Array.from({ length: 8 }, (_, id) => upload(empty, String(id))));
+    await empty.driver.delete('/uploads');
+    expect((await empty.truth.get('/blob')).equals(content)).toBe(true);
+    expect(await empty.objects()).toEqual(['/blob']);
+    expect(await empty.uploads()).toEqual([]);
+    await empty.proxy.close();
+  });
+
+  test('need not be completed where the object is there already, and do not stay', async () => {
+    const empty = await emptyStorage();
+    await upload(empty, '1');
+    empty.proxy.inject({
+      fault: { kind: 'answer', status: 500, code: 'InternalError' },
+      operations: ['CompleteMultipartUpload'],
+    });
+    await upload(empty, '2');
+    await empty.driver.delete('/uploads');
+    expect((await empty.truth.get('/blob')).equals(content)).toBe(true);
+    expect(await empty.uploads()).toEqual([]);
+    await empty.proxy.close();
+  });
+
+  test('are not taken for stored because an older object has the same size', async () => {
+    const empty = await emptyStorage();
+    const old = randomBytes(content.length);
+    await empty.truth.put('/blob', old);
+    for (const fault of [
+      { kind: 'answer', status: 500, code: 'InternalError' },
+      { kind: 'answer', status: 404, code: 'NoSuchUpload' },
+    ] satisfies Fault[]) {
+      const remove = empty.proxy.inject({ fault, operations: ['CompleteMultipartUpload'] });
+      await expect(upload(empty, '1')).rejects.toBeInstanceOf(StorageError);
+      expect((await empty.truth.get('/blob')).equals(old)).toBe(true);
+      expect(await empty.uploads()).toEqual([]);
+      remove();
+    }
+    await upload(empty, '1');
+    expect((await empty.truth.get('/blob')).equals(content)).toBe(true);
+    await empty.proxy.close();
+  });
+
+  test('are deleted by two at the same time', async () => {
+    const empty = await emptyStorage();
+    empty.proxy.inject({ fault: { kind: 'stall', at: 'answer', ms: 300 }, operations: ['ListObjectsV2'] });
+    await empty.truth.put('/uploads/1/startedat', Buffer.from('x'));
+    const writer = await empty.driver.writer('/uploads/1/data', { append: true, to: '/blob' });
+    for (let pieces = 0; pieces < 2; pieces += 1) await writer.write(content);
+    expect(await empty.uploads()).toHaveLength(1);
+    await Promise.all([empty.truth.delete('/uploads/1'), empty.driver.delete('/uploads/1')]);
+    await expect(writer.commit('/blob')).rejects.toBeInstanceOf(StorageError);
+    await writer.cancel();
+    expect(await empty.uploads()).toEqual([]);
+    expect(await empty.objects()).toEqual([]);
+    await empty.proxy.close();
+  });
+});
+
+describe('silence', { timeout: 60_000 }, () => {
+  const usual = { ...limits };
+  afterEach(() => void Object.assign(limits, usual));
+
+  test('while a part is sent ends with the idle limit, and the next attempt gets it', async () => {
+    // Longer than what the SDK puts off setting a limit for.
+    limits.idle = 6_500;
+    const content = randomBytes(11 * 1024 * 1024);
+    const empty = await emptyStorage();
+    for (const at of ['request', 'answer'] as const) {
+      empty.proxy.inject({ fault: { kind: 'stall', at, ms: 60_000 }, operations: ['UploadPart'], times: 1 });
+    }
+    const writer = await empty.driver.writer('/uploads/1/data', { append: true, to: '/blob' });
+    await writer.write(content);
+    await writer.commit('/blob');
+    expect((await empty.truth.get('/blob')).equals(content)).toBe(true);
+    expect(await empty.uploads()).toEqual([]);
+    await empty.proxy.close();
+  });
+
+  test('before the answer to a put ends with the time limit; what comes of it later is the same', async () => {
+    limits.answer = 300;
+    const empty = await emptyStorage();
+    for (const at of ['request', 'answer'] as const) {
+      empty.proxy.inject({ fault: { kind: 'stall', at, ms: 60_000 }, operations: ['PutObject'], times: 1 });
+    }
+    await empty.driver.put('/link', Buffer.from('the link'));
+    expect((await empty.truth.get('/link')).toString()).toBe('the link');
+    expect(empty.proxy.operations).toEqual(['PutObject', 'PutObject', 'PutObject']);
+    await empty.proxy.close();
+  });
+});
