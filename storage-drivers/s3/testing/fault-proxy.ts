@@ -21,7 +21,7 @@ export type Fault =
   | { kind: 'stall'; at: 'request' | 'answer' | number; ms: number }
   /** The answer is whole; then the connection is closed without notice, as servers close idle ones. */
   | { kind: 'close-idle' }
-  /** The answer says that it is the whole object, as from a server that knows no ranges. */
+  /** The answer says that it is the whole object, as from a server that knows no ranges; its bytes are others. Of use with a range only. */
   | { kind: 'ignore-range' };
 
 /** Which requests a fault is for, and how many of them. */
@@ -165,11 +165,13 @@ export async function startFaultProxy(options: FaultProxyOptions): Promise<Fault
     if (socket.destroyed) return void response.destroy();
     const hidden = ['connection', 'keep-alive', 'transfer-encoding'];
     if (fault?.kind === 'cut-answer' && fault.how === 'whole') hidden.push('content-length');
-    if (fault?.kind === 'ignore-range') hidden.push('content-range');
+    const ignoresRange = fault?.kind === 'ignore-range' && 'range' in request.headers;
+    if (ignoresRange) hidden.push('content-range');
     const answerHeaders = pairsOf(response.rawHeaders).filter(([name]) => !hidden.includes(name.toLowerCase()));
-    outgoing.writeHead(fault?.kind === 'ignore-range' ? 200 : (response.statusCode ?? 502), answerHeaders.flat());
+    outgoing.writeHead(ignoresRange ? 200 : (response.statusCode ?? 502), answerHeaders.flat());
     outgoing.flushHeaders();
     for await (const chunk of response as AsyncIterable<Buffer>) {
+      if (ignoresRange) chunk.fill(0);
       const limit = fault?.kind === 'cut-answer' ? fault.after : stallsAt(fault);
       const piece = limit === undefined || request.sent > limit ? chunk : chunk.subarray(0, limit - request.sent);
       await write(outgoing, piece);
