@@ -191,6 +191,8 @@ export interface RangeOptions extends ReadOptions {
 export interface ListOptions extends ReadOptions {
   /** Exclusive; need not exist. */
   after?: string;
+  /** How many names will probably be read. Only a hint: more are given. */
+  limit?: number;
 }
 
 export interface RedirectOptions extends ReadOptions {

@@ -98,8 +98,6 @@ http {
   fastcgi_temp_path ${folder}/fastcgi;
   uwsgi_temp_path ${folder}/uwsgi;
   scgi_temp_path ${folder}/scgi;
-  # Long tokens, as some identity providers give them.
-  large_client_header_buffers 8 64k;
 ${ours}
 }
 `;

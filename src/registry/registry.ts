@@ -30,6 +30,8 @@ export interface Repository {
 export interface PageOptions {
   /** Exclusive; need not exist. */
   after?: string;
+  /** How many will probably be read. Only a hint: more are given. */
+  limit?: number;
   signal?: AbortSignal;
 }
 

@@ -86,7 +86,8 @@ export async function* walkRepositories(
     if (name === undefined) return undefined;
     let isRepository = false;
     const children: string[] = [];
-    for await (const entry of driver.list(layout.repository(name), signal && { signal })) {
+    const page = { limit: rememberedChildren, ...(signal && { signal }) };
+    for await (const entry of driver.list(layout.repository(name), page)) {
       if (entry.kind !== 'folder') continue;
       if (holds.includes(entry.name)) isRepository = true;
       if (!entry.name.startsWith('_') && children.push(entry.name) > rememberedChildren) {

@@ -113,7 +113,7 @@ function createUpload({ driver, content, hashes, busy }: UploadsOptions, name: R
     }
   }
 
-  /** A power cut that brings the folder of an ended session back costs nothing but its purge. */
+  /** What is left of an ended session, by a power cut or a storage that forbids it, costs nothing but its purge. */
   async function forget(): Promise<void> {
     hashes.forget(id);
     await remove(driver, layout.upload(name, id), { durable: false, names: ['startedat', 'data'] });
@@ -228,7 +228,7 @@ function createUpload({ driver, content, hashes, busy }: UploadsOptions, name: R
               if (error instanceof RegistryError) await forget();
               throw error;
             });
-            await forget();
+            await forget().catch(() => undefined);
             return descriptor;
           }
         }
@@ -245,7 +245,7 @@ function createUpload({ driver, content, hashes, busy }: UploadsOptions, name: R
         // The other way round the bytes could be gone from the session, and no repository would have them.
         await writer.commit(layout.blobData(digest), linksTo(name, digest));
         content.stored(digest, size);
-        await forget();
+        await forget().catch(() => undefined);
         return { mediaType: octetStream, digest, size };
       }),
 

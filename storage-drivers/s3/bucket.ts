@@ -44,7 +44,7 @@ export class Bucket {
   readonly attributes: ObjectAttributes;
   readonly #root: string;
   /** False when the server has refused a conditional PUT: then nothing but the listing tells writers apart. */
-  #conditional = true;
+  conditional = true;
 
   constructor(options: S3Options) {
     this.api = new S3Api(options);
@@ -160,7 +160,7 @@ export class Bucket {
         Body: content.stream(),
         ContentLength: content.size,
         Metadata: { writer: nonce, ...(note !== undefined && { note }) },
-        ...(this.#conditional && { IfNoneMatch: '*' }),
+        ...(this.conditional && { IfNoneMatch: '*' }),
         ...this.attributes,
       });
       return genuine(await this.api.client.send(command, http), 'ETag');
@@ -170,8 +170,8 @@ export class Bucket {
       return { etag: ETag, clean: attempts === 1 };
     } catch (error) {
       const cause = error instanceof StorageError ? error.cause : error;
-      if (this.#conditional && isNotImplemented(cause)) {
-        this.#conditional = false;
+      if (this.conditional && isNotImplemented(cause)) {
+        this.conditional = false;
         return this.putNew(path, key, content, note);
       }
       if (!isTaken(cause)) throw error;

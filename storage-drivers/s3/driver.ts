@@ -37,6 +37,10 @@ import { BusyPaths, S3Writer } from './writer.ts';
 /** How long a client may use the URL that it was sent to, in seconds; as in distribution. */
 const redirectLifetime = 1200;
 
+/** How long a signed URL is given out, in milliseconds: signing costs more than everything else in a redirect. */
+const redirectReuse = 300_000;
+const rememberedRedirects = 10_000;
+
 /** Uploads whose chunks are remembered, so that they need not be looked up. */
 const rememberedUploads = 10_000;
 
@@ -58,6 +62,7 @@ class S3Driver implements StorageDriver {
   readonly #bucket: Bucket;
   readonly #busy = new BusyPaths();
   readonly #remembered = new LRUCache<string, Remembered>({ max: rememberedUploads });
+  readonly #redirects = new LRUCache<string, string>({ max: rememberedRedirects, ttl: redirectReuse });
   #signer: S3Client | undefined;
 
   constructor(options: S3Options) {
@@ -105,7 +110,7 @@ class S3Driver implements StorageDriver {
       let chain = new Chain(append ? key : `${key}.${randomUUID()}`);
       let marked = !append || marker === undefined;
       if (append) {
-        const known = version === undefined ? undefined : this.#remembered.get(path)?.chain;
+        const known = version === undefined || !bucket.conditional ? undefined : this.#remembered.get(path)?.chain;
         if (known !== undefined && known.version === version) chain = known.copy();
         else {
           chain = await readChain(bucket, path, marker, undefined);
@@ -204,9 +209,13 @@ class S3Driver implements StorageDriver {
   async redirectUrl(path: string, { method }: RedirectOptions): Promise<string | undefined> {
     // What is signed for GET is refused for HEAD.
     if (method !== 'GET') return undefined;
+    const known = this.#redirects.get(path);
+    if (known !== undefined) return known;
     this.#signer ??= createSigner(this.#options);
     const command = new GetObjectCommand({ Bucket: this.#options.bucket, Key: this.#bucket.keyOf(path) });
-    return getSignedUrl(this.#signer, command, { expiresIn: redirectLifetime });
+    const url = await getSignedUrl(this.#signer, command, { expiresIn: redirectLifetime });
+    this.#redirects.set(path, url);
+    return url;
   }
 
   async check({ write = false, signal }: CheckOptions = {}): Promise<void> {

@@ -58,6 +58,9 @@ describe('a listing', { timeout: 120_000 }, () => {
     ]);
     requests();
     expect(await namesOf(storage.driver, '/long')).toEqual(names);
+    // 1,000 names and the rest, and one question for the folder `b`.
+    expect(requests()).toBe(3);
+    expect(await namesOf(storage.driver, '/long', { limit: 190 })).toEqual(names);
     // 200 names, 1,000 and the rest; and one question for each of the folders `a` and `b`.
     expect(requests()).toBe(5);
 

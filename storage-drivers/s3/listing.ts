@@ -1,9 +1,9 @@
 import { isPathSegment, type ListOptions, type StorageEntry } from '../driver.ts';
 import type { Bucket } from './bucket.ts';
 
-/** Names of the first request, and of the following ones. Most listings are short, or read no further than a page. */
-const firstPage = 200;
-const laterPages = 1000;
+/** Names that the server is asked for at a time: what it gives at most, and for whom wants few, a little more than that. */
+const maxPage = 1000;
+const spare = 10;
 
 /**
  * The names below a prefix in byte order of the name.
@@ -14,13 +14,13 @@ const laterPages = 1000;
 export async function* listNames(
   bucket: Bucket,
   path: string,
-  { after, signal }: ListOptions = {},
+  { after, limit, signal }: ListOptions = {},
 ): AsyncGenerator<StorageEntry> {
   const prefix = `${bucket.keyOf(path)}/`;
   /** Folders that were given before their turn in the order of keys. */
   const given = new Set<string>();
   let token: string | undefined;
-  let size = firstPage;
+  let size = Math.min(maxPage, limit === undefined ? maxPage : limit + spare);
   do {
     const page = await bucket.list(
       path,
@@ -36,7 +36,7 @@ export async function* listNames(
     const objects = (page.Contents ?? []).map(({ Key = '' }) => Key.slice(prefix.length));
     const folders = (page.CommonPrefixes ?? []).map(({ Prefix = '' }) => Prefix.slice(prefix.length));
     token = page.IsTruncated ? page.NextContinuationToken : undefined;
-    size = laterPages;
+    size = maxPage;
 
     const entries = new Map<string, StorageEntry['kind']>();
     for (const name of objects) entries.set(name, 'object');
@@ -45,7 +45,7 @@ export async function* listNames(
       const last = [objects.at(-1) ?? '', folders.at(-1) ?? ''].sort().at(-1) ?? '';
       for (const name of namesBefore(last)) {
         const folder = `${name}/`;
-        if (entries.has(name) || given.has(folder)) continue;
+        if (entries.has(name) || given.has(folder) || (after !== undefined && name <= after)) continue;
         const { Contents } = await bucket.list(path, { Prefix: prefix + folder, MaxKeys: 1 }, { signal });
         if (!Contents?.length) continue;
         entries.set(name, 'folder');

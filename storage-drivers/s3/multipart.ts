@@ -127,7 +127,10 @@ export class Multipart {
     return this.#bucket.abort(this.#path, this.#key, this.#uploadId);
   }
 
-  /** By its ETag, which S3 makes of those of the parts: an older object may have the same size. */
+  /**
+   * By its ETag, which S3 makes of those of the parts: an older object may have the same size. Where ETags are no MD5
+   * (encryption by KMS), it is told to be missing: the client then tries again.
+   */
   async #isThere(): Promise<boolean> {
     const hash = createHash('md5');
     for (const [, etag] of this.#sorted()) hash.update(unquoted(etag), 'hex');

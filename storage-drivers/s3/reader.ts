@@ -5,6 +5,9 @@ import { StorageError, type StorageReader, StorageUnavailableError } from '../dr
 import type { Bucket } from './bucket.ts';
 import { driverName, TruncatedError } from './errors.ts';
 
+/** Bytes that are read ahead, and then given as one chunk: the client of HTTP has pieces of 64 KiB at most. */
+const gatherSize = 256 * 1024;
+
 /** Attempts to go on without a byte in between. */
 const maxResumes = 5;
 
@@ -42,7 +45,7 @@ export class S3Reader implements StorageReader {
     try {
       while (position < this.size) {
         try {
-          for await (const chunk of this.#body as AsyncIterable<Buffer>) {
+          for await (const chunk of gathered(this.#body)) {
             if (this.#closed || position === this.size) break;
             const piece = chunk.length > this.size - position ? chunk.subarray(0, this.size - position) : chunk;
             position += piece.length;
@@ -98,4 +101,44 @@ export function bodyOf(output: GetObjectCommandOutput): Readable {
 export function destroy(body: Readable): void {
   body.on('error', () => undefined);
   body.destroy();
+}
+
+/** The body in few large chunks; the next one is gathered while one is in use. */
+async function* gathered(body: Readable): AsyncGenerator<Buffer> {
+  let pieces: Buffer[] = [];
+  let size = 0;
+  let over = false;
+  let fault: unknown;
+  let wake = (): void => undefined;
+  const take = (piece: Buffer) => {
+    pieces.push(piece);
+    size += piece.length;
+    if (size >= gatherSize) body.pause();
+    wake();
+  };
+  const end = (error?: unknown) => {
+    over = true;
+    fault ??= error;
+    wake();
+  };
+  body.on('data', take).once('end', end).once('error', end).once('close', end);
+  try {
+    while (!over || size > 0) {
+      if (size === 0) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        continue;
+      }
+      const [first] = pieces;
+      const chunk = pieces.length === 1 && first !== undefined ? first : Buffer.concat(pieces, size);
+      pieces = [];
+      size = 0;
+      body.resume();
+      yield chunk;
+    }
+    if (fault !== undefined) throw fault;
+  } finally {
+    body.off('data', take);
+  }
 }

@@ -17,7 +17,11 @@ export const listTags: Handler<'tags'> = async (call) => {
   const { name, tags } = call.repository;
   const last = request.parameter('last');
   const size = pageSize(request, pages.tags);
-  const source = tags.list({ ...(last !== undefined && { after: last }), signal: request.signal });
+  const source = tags.list({
+    ...(last !== undefined && { after: last }),
+    ...(size !== undefined && { limit: size + 1 }),
+    signal: request.signal,
+  });
   if (size === undefined) return jsonList(`{"name":${JSON.stringify(name)},"tags":[`, source, ']}');
 
   const { items, more } = await takePage(source, size);

@@ -19,7 +19,7 @@ function startRun(): { run: ChildProcess; folder: string } {
       'run',
       '--config',
       '.config/vitest.ts',
-      'storage-drivers/s3/testing/server.test.ts',
+      'storage-drivers/s3/testing/server.e2e.test.ts',
     ],
     { cwd: top, env, stdio: 'ignore', detached: true },
   );
