@@ -4,13 +4,13 @@ import { Readable } from 'node:stream';
 const segmentSize = 256 * 1024;
 
 /** Memory that is kept for the next one instead of being given back. */
-const maxFree = 256;
+const maxFree = 128;
 
 /**
  * Bytes that all uploads together should hold at a time. Beyond it an upload waits until its own part is stored before
- * it takes more, so that each holds one part at most.
+ * it takes more, and sends small parts.
  */
-const budget = 96 * 1024 * 1024;
+const budget = 32 * 1024 * 1024;
 
 const free: Buffer[] = [];
 let inUse = 0;

@@ -4,7 +4,11 @@ import type { Bucket } from './bucket.ts';
 import type { Chain } from './chain.ts';
 import { driverName } from './errors.ts';
 import { Multipart } from './multipart.ts';
+import { minPartSize } from './options.ts';
 import { isMemoryScarce, Segments } from './segments.ts';
+
+/** Parts of one upload that may be small because memory is scarce: S3 takes 10,000 in all. */
+const maxSmallParts = 2000;
 
 /** Parts of one upload that are on their way at a time, while there is memory for them. */
 const maxInFlight = 4;
@@ -87,7 +91,7 @@ export class S3Writer implements StorageWriter {
     if (this.#state !== 'open') throw alreadyEnded();
     this.#check();
     this.#accepted += chunk.length;
-    if (this.#waiting === 0 && this.#pending.size + chunk.length <= this.#parts.chunkSize && !this.#mustWait()) {
+    if (this.#waiting === 0 && this.#pending.size + chunk.length <= this.#fullSize() && !this.#mustWait()) {
       this.#pending.append(chunk, this.#parts.chunkSize);
       return;
     }
@@ -201,6 +205,12 @@ export class S3Writer implements StorageWriter {
     throw this.#fault.error;
   }
 
+  /** Bytes with which a part is sent. */
+  #fullSize(): number {
+    const stored = this.#lastPart + this.#chain.chunks.length;
+    return isMemoryScarce() && stored < maxSmallParts ? minPartSize : this.#parts.chunkSize;
+  }
+
   #mustWait(): boolean {
     return this.#inFlight.size > 0 && isMemoryScarce();
   }
@@ -213,7 +223,7 @@ export class S3Writer implements StorageWriter {
     const { chunkSize } = this.#parts;
     for (let taken = 0; taken < chunk.length; ) {
       while (this.#mustWait()) await Promise.race(this.#inFlight);
-      if (this.#pending.size === chunkSize) await this.#send();
+      if (this.#pending.size >= this.#fullSize()) await this.#send();
       this.#check();
       taken += this.#pending.append(chunk.subarray(taken), chunkSize);
     }
