@@ -49,7 +49,7 @@ test('memory that somebody may still read is not given to the next one', async (
 });
 
 test('all together know when they hold too much', () => {
-  const held = Array.from({ length: 97 }, () => {
+  const held = Array.from({ length: 33 }, () => {
     const segments = new Segments();
     segments.append(Buffer.alloc(mebibyte), mebibyte);
     return segments;
