@@ -55,8 +55,8 @@ describe('the options of a driver', () => {
 describe('a driver is made by its name', () => {
   test('with its paths checked', async () => {
     for (const name of Object.keys(storageDrivers)) {
-      const driver = createDriver(name);
-      expect(driver.name).toBe(name);
+      const driver = createDriver(name, name.startsWith('s3') ? { bucket: 'registry', region: 'us-east-1' } : {});
+      expect(driver.name).toBe(name === 's3aws' ? 's3' : name);
       await expect(driver.get('/../etc/passwd')).rejects.toMatchObject({ code: 'INVALID_PATH' });
     }
   });

@@ -107,7 +107,8 @@ export function destroy(body: Readable): void {
 async function* gathered(body: Readable): AsyncGenerator<Buffer> {
   let pieces: Buffer[] = [];
   let size = 0;
-  let over = false;
+  // One that was closed before anybody read it says nothing any more.
+  let over = body.destroyed;
   let fault: unknown;
   let wake = (): void => undefined;
   const take = (piece: Buffer) => {
