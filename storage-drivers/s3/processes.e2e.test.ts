@@ -35,7 +35,7 @@ describe('another process', { timeout }, () => {
     }
   });
 
-  test('keeps its memory and its promises during a minute of faults', async () => {
+  test('keeps its memory and its promises during faults of all kinds', async () => {
     const { proxy, parameters, bucket, uploads } = storage;
     const faults: readonly Fault[] = [
       { kind: 'answer', status: 503, code: 'SlowDown' },
@@ -56,7 +56,7 @@ describe('another process', { timeout }, () => {
     ];
     for (const fault of faults) proxy.inject({ fault, probability: 0.02 });
     const calm = JSON.stringify({ ...parameters, regionendpoint: bucket.server.endpoint });
-    const child = startChild(parameters, 'load', '60', '8', calm);
+    const child = startChild(parameters, 'load', '20', '8', calm);
     const { done, unavailable, wrong, rss } = (await child.step()) as LoadResult;
     await child.kill();
     expect(wrong).toEqual([]);
