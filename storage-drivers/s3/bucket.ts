@@ -3,12 +3,8 @@ import {
   AbortMultipartUploadCommand,
   DeleteObjectCommand,
   DeleteObjectsCommand,
-  GetObjectCommand,
-  type GetObjectCommandOutput,
-  HeadObjectCommand,
   ListObjectsV2Command,
   type ListObjectsV2CommandOutput,
-  PutObjectCommand,
 } from '@aws-sdk/client-s3';
 import { StorageError, WriterBusyError } from '../driver.ts';
 import { type CallOptions, limits, S3Api } from './client.ts';
@@ -21,8 +17,8 @@ import {
   isTaken,
   TruncatedError,
 } from './errors.ts';
+import type { OpenedObject, StoredObject } from './objects.ts';
 import type { S3Options } from './options.ts';
-import { bodyOf, destroy } from './reader.ts';
 import type { Segments } from './segments.ts';
 
 /** Keys of one request; S3 takes no more. */
@@ -42,6 +38,8 @@ export class Bucket {
   readonly api: S3Api;
   readonly name: string;
   readonly attributes: ObjectAttributes;
+  /** The same, as headers. */
+  readonly #headers: Readonly<Record<string, string>>;
   readonly #root: string;
   /** False when the server has refused a conditional PUT: then nothing but the listing tells writers apart. */
   conditional = true;
@@ -51,6 +49,7 @@ export class Bucket {
     this.name = options.bucket;
     this.#root = options.rootdirectory.replace(/\/+$/, '');
     this.attributes = attributesOf(options);
+    this.#headers = headersOf(this.attributes);
   }
 
   /** As distribution names it: no slash in front. */
@@ -62,8 +61,10 @@ export class Bucket {
     return this.api.call(
       path,
       async (http) => {
-        const output = await this.api.client.send(new GetObjectCommand({ Bucket: this.name, Key: key }), http);
-        return readBody(genuine(output, 'ETag', 'ContentLength'));
+        const { size, body } = await this.api.objects.get(key, {}, http.abortSignal);
+        const bytes = await body.bytes(http.abortSignal);
+        if (bytes.length !== size) throw new TruncatedError(`${bytes.length} of ${size} bytes came`);
+        return bytes;
       },
       options,
     );
@@ -76,67 +77,34 @@ export class Bucket {
     range: { readonly start: number; readonly end: number | undefined } | undefined,
     etag: string | undefined,
     options: CallOptions = {},
-  ): Promise<GetObjectCommandOutput> {
-    const command = () =>
-      new GetObjectCommand({
-        Bucket: this.name,
-        Key: key,
-        ...(range !== undefined && { Range: `bytes=${range.start}-${range.end ?? ''}` }),
-        ...(etag !== undefined && { IfMatch: etag }),
-      });
+  ): Promise<OpenedObject> {
+    const headers = {
+      ...(range !== undefined && { range: `bytes=${range.start}-${range.end ?? ''}` }),
+      ...(etag !== undefined && { 'if-match': etag }),
+    };
     return this.api.call(
       path,
       async (http) => {
-        const output = await this.api.client.send(command(), http);
-        try {
-          if (range !== undefined && !output.ContentRange?.startsWith(`bytes ${range.start}-`)) {
-            throw new ForeignAnswerError('a range was asked for, and something else came');
-          }
-          return genuine(output, 'ETag', 'ContentLength');
-        } catch (error) {
-          destroy(bodyOf(output));
-          throw error;
-        }
+        const opened = await this.api.objects.get(key, headers, http.abortSignal);
+        if (range === undefined || opened.contentRange?.startsWith(`bytes ${range.start}-`)) return opened;
+        opened.body.destroy();
+        throw new ForeignAnswerError('a range was asked for, and something else came');
       },
       options,
     );
   }
 
-  async head(path: string, key: string, options: CallOptions = {}) {
-    return this.api.call(
-      path,
-      async (http) =>
-        genuine(await this.api.client.send(new HeadObjectCommand({ Bucket: this.name, Key: key }), http), 'ETag'),
-      options,
-    );
+  async head(path: string, key: string, options: CallOptions = {}): Promise<StoredObject> {
+    return this.api.call(path, (http) => this.api.objects.head(key, http.abortSignal), options);
   }
 
   async put(path: string, key: string, content: Uint8Array): Promise<void> {
-    const input = { Bucket: this.name, Key: key, Body: content, ContentLength: content.length, ...this.attributes };
-    await this.api.call(path, async (http) =>
-      genuine(await this.api.client.send(new PutObjectCommand(input), http), 'ETag'),
-    );
+    await this.api.call(path, (http) => this.api.objects.put(key, this.#headers, content, http.abortSignal));
   }
 
   /** @returns whether it went through at the first attempt: the memory may then be used for something else */
   async putSegments(path: string, key: string, content: Segments): Promise<boolean> {
-    let attempts = 0;
-    await this.api.call(
-      path,
-      async (http) => {
-        attempts += 1;
-        const command = new PutObjectCommand({
-          Bucket: this.name,
-          Key: key,
-          Body: content.stream(),
-          ContentLength: content.size,
-          ...this.attributes,
-        });
-        return genuine(await this.api.client.send(command, http), 'ETag');
-      },
-      { timeout: limits.work },
-    );
-    return attempts === 1;
+    return (await this.#putSegments(path, key, content, {})).clean;
   }
 
   /**
@@ -149,25 +117,14 @@ export class Bucket {
     key: string,
     content: Segments,
     note: string | undefined,
-  ): Promise<{ etag: string | undefined; clean: boolean }> {
+  ): Promise<{ etag: string; clean: boolean }> {
     const nonce = randomUUID();
-    let attempts = 0;
-    const attempt = async (http: { abortSignal: AbortSignal }) => {
-      attempts += 1;
-      const command = new PutObjectCommand({
-        Bucket: this.name,
-        Key: key,
-        Body: content.stream(),
-        ContentLength: content.size,
-        Metadata: { writer: nonce, ...(note !== undefined && { note }) },
-        ...(this.conditional && { IfNoneMatch: '*' }),
-        ...this.attributes,
-      });
-      return genuine(await this.api.client.send(command, http), 'ETag');
-    };
     try {
-      const { ETag } = await this.api.call(path, attempt, { timeout: limits.work });
-      return { etag: ETag, clean: attempts === 1 };
+      return await this.#putSegments(path, key, content, {
+        'x-amz-meta-writer': nonce,
+        ...(note !== undefined && { 'x-amz-meta-note': note }),
+        ...(this.conditional && { 'if-none-match': '*' }),
+      });
     } catch (error) {
       const cause = error instanceof StorageError ? error.cause : error;
       if (this.conditional && isNotImplemented(cause)) {
@@ -176,10 +133,29 @@ export class Bucket {
       }
       if (!isTaken(cause)) throw error;
       // An attempt whose answer was lost may have stored it.
-      const { Metadata, ETag } = await this.head(path, key);
-      if (Metadata?.writer !== nonce) throw new WriterBusyError(driverName, path);
-      return { etag: ETag, clean: false };
+      const { metadata, etag } = await this.head(path, key);
+      if (metadata.writer !== nonce) throw new WriterBusyError(driverName, path);
+      return { etag, clean: false };
     }
+  }
+
+  async #putSegments(
+    path: string,
+    key: string,
+    content: Segments,
+    headers: Readonly<Record<string, string>>,
+  ): Promise<{ etag: string; clean: boolean }> {
+    let attempts = 0;
+    const all = { ...this.#headers, ...headers, 'content-length': String(content.size) };
+    const { etag } = await this.api.call(
+      path,
+      (http) => {
+        attempts += 1;
+        return this.api.objects.put(key, all, content.stream(), http.abortSignal);
+      },
+      { timeout: limits.work },
+    );
+    return { etag, clean: attempts === 1 };
   }
 
   async list(
@@ -263,16 +239,15 @@ function attributesOf({ encrypt, keyid, storageclass, objectacl }: S3Options): O
   };
 }
 
-/** The whole body. @throws TruncatedError */
-async function readBody({ Body, ContentLength }: GetObjectCommandOutput): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of Body as AsyncIterable<Buffer>) {
-    chunks.push(chunk);
-    size += chunk.length;
-  }
-  if (ContentLength !== undefined && size !== ContentLength) {
-    throw new TruncatedError(`${size} of ${ContentLength} bytes came`);
-  }
-  return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, size);
+function headersOf(attributes: ObjectAttributes): Record<string, string> {
+  const { ContentType, ServerSideEncryption, SSEKMSKeyId, StorageClass, ACL } = attributes;
+  const headers: Record<string, string | undefined> = {
+    'content-type': ContentType,
+    'x-amz-server-side-encryption': ServerSideEncryption,
+    'x-amz-server-side-encryption-aws-kms-key-id': SSEKMSKeyId,
+    'x-amz-storage-class': StorageClass,
+    'x-amz-acl': ACL,
+  };
+  const given = Object.entries(headers).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  return Object.fromEntries(given);
 }

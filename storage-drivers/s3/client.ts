@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import { Agent as HttpAgent } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
 import { setTimeout as delay } from 'node:timers/promises';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { ForeignAnswerError, isTransient, NoAnswerError, type Place, retryAfter, storageFault } from './errors.ts';
+import { HttpConnections } from './http.ts';
+import { ObjectRequests } from './objects.ts';
 import type { S3Options } from './options.ts';
+import { sdkHandler } from './sdk-handler.ts';
 
 interface HttpResponse {
   readonly statusCode: number;
@@ -35,9 +36,12 @@ process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
 /** It would write to the console; what matters is thrown. */
 const silent = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };
 
-/** One client for the requests of the registry. */
-export function createClient(options: S3Options): S3Client {
-  const client = new S3Client(clientConfig(options, options.regionendpoint));
+/** One client for all requests but those of objects.ts. */
+function createClient(options: S3Options, connections: HttpConnections): S3Client {
+  const client = new S3Client({
+    ...clientConfig(options, options.regionendpoint),
+    requestHandler: sdkHandler(connections),
+  });
   // AWS and others take a CRC; OpenStack Swift insists on the older header.
   client.middlewareStack.add(
     (next, context) => async (args) => {
@@ -51,11 +55,10 @@ export function createClient(options: S3Options): S3Client {
   );
   // Some successes need say nothing, and so a page of HTML would do.
   client.middlewareStack.add(
-    (next, context) => async (args) => {
+    (next) => async (args) => {
       const output = await next(args);
       const { statusCode, headers } = output.response as HttpResponse;
-      const asked = /^(Get|Head)ObjectCommand$/.test(context.commandName ?? '');
-      if (!asked && statusCode < 300 && /^text\/html\b/.test(headers['content-type'] ?? '')) {
+      if (statusCode < 300 && /^text\/html\b/.test(headers['content-type'] ?? '')) {
         throw new ForeignAnswerError('HTML is not the answer of an S3 server');
       }
       return output;
@@ -72,7 +75,6 @@ export function createSigner(options: S3Options): S3Client {
 
 function clientConfig(options: S3Options, endpoint: string | undefined): S3ClientConfig {
   const { credentials } = options;
-  const agent = { keepAlive: true, maxSockets: maxConnections };
   return {
     region: options.region,
     ...(endpoint !== undefined && { endpoint }),
@@ -95,13 +97,8 @@ function clientConfig(options: S3Options, endpoint: string | undefined): S3Clien
     useDualstackEndpoint: options.usedualstack,
     useFipsEndpoint: options.usefipsendpoint,
     ...(options.useragent && { customUserAgent: options.useragent }),
-    requestHandler: {
-      connectionTimeout: limits.connect,
-      socketTimeout: limits.idle,
-      logger: silent,
-      httpAgent: new HttpAgent(agent),
-      httpsAgent: new HttpsAgent({ ...agent, rejectUnauthorized: !options.skipverify }),
-    },
+    // Not known to the connections; the server may still refuse before it has all.
+    expectContinueHeader: false,
   };
 }
 
@@ -117,10 +114,15 @@ export interface CallOptions {
 /** Repeats what may succeed a moment later, and tells faults in the words of the contract. */
 export class S3Api {
   readonly client: S3Client;
+  readonly objects: ObjectRequests;
   readonly place: Place;
+  readonly #connections: HttpConnections;
 
   constructor(options: S3Options) {
-    this.client = createClient(options);
+    const { connect, idle } = limits;
+    this.#connections = new HttpConnections({ connect, idle, connections: maxConnections }, options);
+    this.client = createClient(options, this.#connections);
+    this.objects = new ObjectRequests(this.client, this.#connections, options.bucket, options.useragent);
     const endpoint = options.regionendpoint ?? 'AWS';
     this.place = { bucket: options.bucket, endpoint, region: options.region };
   }
@@ -152,6 +154,7 @@ export class S3Api {
 
   close(): void {
     this.client.destroy();
+    this.#connections.close();
   }
 }
 

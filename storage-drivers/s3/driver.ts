@@ -91,10 +91,7 @@ class S3Driver implements StorageDriver {
     const range = start === 0 && end === undefined ? undefined : { start, end };
     try {
       const opened = await bucket.open(path, key, range, undefined, { signal });
-      const size = opened.ContentLength;
-      if (size === undefined)
-        throw new StorageError('STORAGE_FAULT', driverName, path, 'the server does not say its size');
-      return new S3Reader({ bucket, path, key, start, size, opened, signal });
+      return new S3Reader({ bucket, path, key, start, size: opened.size, opened, signal });
     } catch (error) {
       if (error instanceof StorageError && statusOf(error.cause) === 416)
         return this.#readNothing(path, start, options);
@@ -166,8 +163,8 @@ class S3Driver implements StorageDriver {
   async stat(path: string, options?: ReadOptions): Promise<StorageStat> {
     const key = this.#bucket.keyOf(path);
     try {
-      const { ContentLength = 0, LastModified } = await this.#bucket.head(path, key, options);
-      return { kind: 'object', size: ContentLength, modified: LastModified };
+      const { size = 0, modified } = await this.#bucket.head(path, key, options);
+      return { kind: 'object', size, modified };
     } catch (error) {
       if (!(error instanceof PathNotFoundError)) throw error;
       const below = await this.#bucket.list(path, { Prefix: `${key}/`, MaxKeys: 1 }, options);
@@ -235,8 +232,8 @@ class S3Driver implements StorageDriver {
 
   /** @throws PathNotFoundError, InvalidOffsetError */
   async #readNothing(path: string, start: number, { signal }: RangeOptions): Promise<StorageReader> {
-    const { ContentLength = 0 } = await this.#bucket.head(path, this.#bucket.keyOf(path), { signal });
-    if (start > ContentLength) throw new InvalidOffsetError(driverName, path, start);
+    const { size = 0 } = await this.#bucket.head(path, this.#bucket.keyOf(path), { signal });
+    if (start > size) throw new InvalidOffsetError(driverName, path, start);
     return emptyReader();
   }
 

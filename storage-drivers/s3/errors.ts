@@ -20,6 +20,28 @@ export class TruncatedError extends Error {
   override readonly name = 'TruncatedError';
 }
 
+/** What a server answered instead of a success, in the shape that the faults of the SDK have. */
+export class ServerFault extends Error {
+  override readonly name: string;
+  readonly $metadata: { readonly httpStatusCode: number };
+  readonly $response: { readonly statusCode: number; readonly headers: Readonly<Record<string, string>> };
+  readonly Region: string | undefined;
+
+  /** @param body an error in XML, anything else, or nothing, as for HEAD */
+  constructor(status: number, headers: Readonly<Record<string, string>>, body: string) {
+    super(elementOf(body, 'Message') ?? '');
+    this.name = elementOf(body, 'Code') ?? String(status);
+    this.$metadata = { httpStatusCode: status };
+    this.$response = { statusCode: status, headers };
+    this.Region = elementOf(body, 'Region');
+  }
+}
+
+function elementOf(xml: string, name: string): string | undefined {
+  const text = new RegExp(`<${name}>([^<]*)</${name}>`).exec(xml)?.[1];
+  return text?.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&quot;', '"').replaceAll('&amp;', '&');
+}
+
 /** A success that lacks what every S3 server says: something in between has answered in its place. */
 export class ForeignAnswerError extends Error {
   override readonly name = 'ForeignAnswerError';

@@ -136,8 +136,8 @@ export class Multipart {
     for (const [, etag] of this.#sorted()) hash.update(unquoted(etag), 'hex');
     const expected = `${hash.digest('hex')}-${this.#etags.size}`;
     try {
-      const { ETag = '' } = await this.#bucket.head(this.#path, this.#key);
-      return unquoted(ETag) === expected;
+      const { etag } = await this.#bucket.head(this.#path, this.#key);
+      return unquoted(etag) === expected;
     } catch (error) {
       if (isMissingKey(error)) return false;
       throw error;

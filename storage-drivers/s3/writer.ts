@@ -80,7 +80,7 @@ export class S3Writer implements StorageWriter {
     const last = this.#parts.chain.chunks.at(-1);
     if (last === undefined) return undefined;
     const { bucket, path } = this.#parts;
-    return (await bucket.head(path, last.key)).Metadata?.note;
+    return (await bucket.head(path, last.key)).metadata.note;
   }
 
   async reader(): Promise<StorageReader> {
