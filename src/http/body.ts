@@ -124,18 +124,19 @@ function finish(outgoing: Outgoing, bytes: Uint8Array): void {
 
 /** Each chunk is waited for until the kernel has it: the reader then fills the same memory again. */
 async function pump(source: AsyncIterable<Uint8Array>, size: number | undefined, outgoing: Outgoing, sent: Sent) {
-  const closed = new Promise<void>((resolve) => outgoing.once('close', resolve));
+  let goOn = (): void => undefined;
+  outgoing.once('close', () => goOn());
   for await (const chunk of source) {
     if (chunk.length === size && size <= oneWriteSize) {
       finish(outgoing, chunk);
       sent.bytesSent = size;
       return;
     }
-    const flushed = new Promise<void>((resolve) => {
+    await new Promise<void>((resolve) => {
+      goOn = resolve;
       // The types of the two protocols' responses share no overload.
       (outgoing as ServerResponse).write(chunk, () => resolve());
     });
-    await Promise.race([flushed, closed]);
     sent.clientGone = isClosed(outgoing);
     if (sent.clientGone) return;
     sent.bytesSent += chunk.length;

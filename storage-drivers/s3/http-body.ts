@@ -1,5 +1,6 @@
 /** Bytes that are read ahead, and then given as one chunk: what comes from the network has pieces of 64 KiB at most. */
 const gatherSize = 256 * 1024;
+const maxPieceSize = 64 * 1024;
 
 /** Of the connection that the body comes over. */
 export interface BodyControl {
@@ -8,7 +9,10 @@ export interface BodyControl {
   abort(reason: Error): void;
 }
 
-/** The body of an answer, to be read once: in few large chunks, the next one being gathered while one is in use. */
+/**
+ * The body of an answer, to be read once: in few large chunks, the next one being gathered while one is in use. A chunk is
+ * good until the next one is asked for.
+ */
 export class HttpBody implements AsyncIterable<Buffer> {
   readonly #control: BodyControl;
   #pieces: Buffer[] = [];
@@ -49,31 +53,50 @@ export class HttpBody implements AsyncIterable<Buffer> {
 
   /** The whole body. */
   async bytes(signal?: AbortSignal): Promise<Buffer> {
-    const chunks: Buffer[] = [];
+    const all: Buffer[] = [];
     const abort = () => this.destroy();
     signal?.addEventListener('abort', abort, { once: true });
-    for await (const chunk of this) chunks.push(chunk);
+    for (let pieces = await this.#take(); pieces !== undefined; pieces = await this.#take()) all.push(...pieces);
     signal?.removeEventListener('abort', abort);
     signal?.throwIfAborted();
-    return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
+    return joined(all);
   }
 
   /** Ends where it was destroyed; rejects where the connection broke. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer> {
-    while (this.#state === 'open' || this.#size > 0) {
-      if (this.#size === 0) {
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-        continue;
-      }
-      const [first] = this.#pieces;
-      const chunk = this.#pieces.length === 1 && first !== undefined ? first : Buffer.concat(this.#pieces, this.#size);
-      this.#pieces = [];
-      this.#size = 0;
-      if (this.#state === 'open') this.#control.resume();
-      yield chunk;
+    let memory: Buffer | undefined;
+    for (let pieces = await this.#take(); pieces !== undefined; pieces = await this.#take()) {
+      if (pieces.length > 1) memory ??= Buffer.allocUnsafeSlow(gatherSize + maxPieceSize);
+      yield joined(pieces, memory);
     }
-    if (this.#fault !== undefined) throw this.#fault;
   }
+
+  /** What has come since the last time, at least something; undefined at the end. */
+  async #take(): Promise<Buffer[] | undefined> {
+    while (this.#state === 'open' && this.#size === 0) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    const pieces = this.#pieces;
+    if (pieces.length === 0) {
+      if (this.#fault !== undefined) throw this.#fault;
+      return undefined;
+    }
+    this.#pieces = [];
+    this.#size = 0;
+    if (this.#state === 'open') this.#control.resume();
+    return pieces;
+  }
+}
+
+/** @param memory to use if it is large enough */
+function joined(pieces: readonly Buffer[], memory?: Buffer): Buffer {
+  const [first] = pieces;
+  if (pieces.length === 1 && first !== undefined) return first;
+  const size = pieces.reduce((sum, { length }) => sum + length, 0);
+  if (memory === undefined || memory.length < size) return Buffer.concat(pieces, size);
+  let end = 0;
+  for (const piece of pieces) end += piece.copy(memory, end);
+  return memory.subarray(0, end);
 }

@@ -5,11 +5,23 @@ import type { Bucket } from './bucket.ts';
 const maxPage = 1000;
 const spare = 10;
 
+/** What one answer of the server has, without the prefix. */
+interface ListedPage {
+  readonly objects: readonly string[];
+  /** Each with a slash behind it. */
+  readonly folders: readonly string[];
+  /** The last of both, in the order of keys. */
+  readonly last: string;
+  /** Leads to the next page. */
+  readonly token: string | undefined;
+}
+
 /**
  * The names below a prefix in byte order of the name.
  *
  * The server orders by key, where a folder ends in a slash: `app-extra/` comes before `app/`, though `app` comes before
- * `app-extra`. So when a page ends among the names that begin with `app-`, it is asked whether there is a folder `app`.
+ * `app-extra`. So when a page ends among the names that begin with `app-`, the next page is looked at for a folder `app`,
+ * or, where nobody wants the next page yet, the server is asked.
  */
 export async function* listNames(
   bucket: Bucket,
@@ -19,44 +31,52 @@ export async function* listNames(
   const prefix = `${bucket.keyOf(path)}/`;
   /** Folders that were given before their turn in the order of keys. */
   const given = new Set<string>();
-  let token: string | undefined;
-  let size = Math.min(maxPage, limit === undefined ? maxPage : limit + spare);
-  do {
-    const page = await bucket.list(
-      path,
-      {
-        Prefix: prefix,
-        Delimiter: '/',
-        MaxKeys: size,
-        // Without a slash behind it: servers differ in what a place within a folder means.
-        ...(token === undefined ? after !== undefined && { StartAfter: prefix + after } : { ContinuationToken: token }),
-      },
-      { signal },
-    );
-    const objects = (page.Contents ?? []).map(({ Key = '' }) => Key.slice(prefix.length));
-    const folders = (page.CommonPrefixes ?? []).map(({ Prefix = '' }) => Prefix.slice(prefix.length));
-    token = page.IsTruncated ? page.NextContinuationToken : undefined;
-    size = maxPage;
 
+  async function read(size: number, token?: string): Promise<ListedPage> {
+    // Without a slash behind it: servers differ in what a place within a folder means.
+    const from =
+      token === undefined ? after !== undefined && { StartAfter: prefix + after } : { ContinuationToken: token };
+    const input = { Prefix: prefix, Delimiter: '/', MaxKeys: size, ...from } as const;
+    const { Contents = [], CommonPrefixes = [], ...page } = await bucket.list(path, input, { signal });
+    const objects = Contents.map(({ Key = '' }) => Key.slice(prefix.length));
+    const folders = CommonPrefixes.map(({ Prefix = '' }) => Prefix.slice(prefix.length));
+    const last = [objects.at(-1) ?? '', folders.at(-1) ?? ''].sort().at(-1) ?? '';
+    return { objects, folders, last, token: page.IsTruncated ? page.NextContinuationToken : undefined };
+  }
+
+  async function isFolder(name: string, next: ListedPage | undefined): Promise<boolean> {
+    const folder = `${name}/`;
+    if (next !== undefined && (next.token === undefined || folder <= next.last)) return next.folders.includes(folder);
+    const { Contents = [] } = await bucket.list(path, { Prefix: prefix + folder, MaxKeys: 1 }, { signal });
+    return Contents.length > 0;
+  }
+
+  let page: ListedPage | undefined = await read(Math.min(maxPage, limit === undefined ? maxPage : limit + spare));
+  let left = limit ?? Number.POSITIVE_INFINITY;
+  while (page !== undefined) {
+    const current: ListedPage = page;
+    const { objects, folders, token, last } = current;
+    const enough: boolean = left > 0 && objects.length + folders.length > left;
+    let next: ListedPage | undefined = token === undefined || enough ? undefined : await read(maxPage, token);
     const entries = new Map<string, StorageEntry['kind']>();
     for (const name of objects) entries.set(name, 'object');
     for (const folder of folders) if (!given.has(folder)) entries.set(folder.slice(0, -1), 'folder');
     if (token !== undefined) {
-      const last = [objects.at(-1) ?? '', folders.at(-1) ?? ''].sort().at(-1) ?? '';
       for (const name of namesBefore(last)) {
-        const folder = `${name}/`;
-        if (entries.has(name) || given.has(folder) || (after !== undefined && name <= after)) continue;
-        const { Contents } = await bucket.list(path, { Prefix: prefix + folder, MaxKeys: 1 }, { signal });
-        if (!Contents?.length) continue;
+        const known = entries.has(name) || given.has(`${name}/`) || (after !== undefined && name <= after);
+        if (known || !(await isFolder(name, next))) continue;
         entries.set(name, 'folder');
-        given.add(folder);
+        given.add(`${name}/`);
       }
     }
     for (const name of [...entries.keys()].sort()) {
       if (after !== undefined && name <= after) continue;
+      left -= 1;
       if (isPathSegment(name)) yield { name, kind: entries.get(name) ?? 'object' };
     }
-  } while (token !== undefined);
+    if (token !== undefined) next ??= await read(maxPage, token);
+    page = next;
+  }
 }
 
 /** The names that come before a key, while a folder of that name would come after it: `app` and `app-a` of `app-a.b/`. */
