@@ -146,6 +146,8 @@ export interface PutOptions {
    * one it is never seen half written. Default true.
    */
   durable?: boolean;
+  /** true: nobody but the storage's owner may read it, where the storage knows of others. Default false. */
+  secret?: boolean;
 }
 
 export interface DeleteOptions {

@@ -82,9 +82,9 @@ class FilesystemDriver implements StorageDriver {
   }
 
   async putAll(objects: readonly StorageObject[], options?: PutOptions): Promise<void> {
-    const durable = options?.durable ?? true;
+    const { durable = true, secret = false } = options ?? {};
     try {
-      await this.#withStaged(objects, durable, (files) => publish(this.#area, files, durable));
+      await this.#withStaged(objects, { durable, secret }, (files) => publish(this.#area, files, durable));
     } catch (error) {
       throw storageFault(error, objects[0]?.path ?? '/');
     }
@@ -131,7 +131,7 @@ class FilesystemDriver implements StorageDriver {
           relock,
           fileOf: (other) => this.#root + other,
           readKept: () => this.reader(path, { end: destination.kept - 1 }),
-          withStaged: (objects, run) => this.#withStaged(objects, true, run),
+          withStaged: (objects, run) => this.#withStaged(objects, { durable: true, secret: false }, run),
         });
       } catch (error) {
         await lock.release();
@@ -200,7 +200,7 @@ class FilesystemDriver implements StorageDriver {
   /** Runs `run` with a file for each object, to be made in the staging area and filled there. */
   async #withStaged(
     objects: readonly StorageObject[],
-    durable: boolean,
+    { durable, secret }: Required<PutOptions>,
     run: (files: readonly StagedFile[]) => Promise<void>,
   ): Promise<void> {
     // A write that returns when its bytes are on the disk saves a call of its own for the sync.
@@ -211,7 +211,7 @@ class FilesystemDriver implements StorageDriver {
       return {
         target: this.#root + path,
         async create(staged) {
-          fd = await io.open(staged, flags);
+          fd = await io.open(staged, flags, secret ? 0o600 : undefined);
           fds.push(fd);
         },
         settle: () => io.writeAll(fd, [content]),

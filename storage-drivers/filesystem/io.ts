@@ -39,7 +39,8 @@ async function slowly<T>(operation: () => Promise<T>): Promise<T> {
 }
 
 /** Files get 0666 and folders 0777 minus the umask, as distribution's do. */
-export const open = (path: string, flags: number) => result<number>((done) => fs.open(path, flags, 0o666, done));
+export const open = (path: string, flags: number, mode = 0o666) =>
+  result<number>((done) => fs.open(path, flags, mode, done));
 export const close = (fd: number) => completion((done) => fs.close(fd, done));
 export const stat = (path: string) => result<fs.Stats>((done) => fs.stat(path, done));
 export const rename = (from: string, to: string) => completion((done) => fs.rename(from, to, done));
