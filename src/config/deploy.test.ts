@@ -24,7 +24,9 @@ function load(name: string) {
   return loadConfig({ path: `${folder}${name}`, environment: {}, drivers });
 }
 
-test.each(['config.yml', 'development.yml', 'example.yml', 's3.yml'])(
+const examples = ['example.yml', 'auth-htpasswd.yml', 'auth-token.yml'];
+
+test.each(['config.yml', 'development.yml', 'private.yml', 's3.yml', ...examples])(
   'deploy/config/%s loads without a warning',
   async (name) => {
     expect((await load(name)).warnings).toEqual([]);
@@ -56,14 +58,15 @@ test('the one for S3 names a bucket and no keys to it', async () => {
   expect(config.storage.driver).toEqual({ name: 's3', parameters: { bucket: 'registry', region: 'eu-central-1' } });
 });
 
-test('the example has every key', async () => {
-  const { origins } = await load('example.yml');
-  const given = new Set([...origins.keys()].map((key) => key.replaceAll(/\.\d+(?=\.)/g, '[]')));
-  expect(keys.filter((key) => !given.has(key))).toEqual([]);
+test('the examples have every key', async () => {
+  const loaded = await Promise.all(examples.map(load));
+  const origins = loaded.flatMap(({ origins }) => [...origins.keys()]);
+  const given = new Set(origins.map((key) => key.replaceAll(/\.\d+(?=\.)/g, '[]')));
+  expect(keys.filter((key) => !given.has(key))).toEqual(['auth.none']);
 });
 
-test('the example explains every key in the line before it', async () => {
-  const lines = (await readFile(`${folder}example.yml`, 'utf8')).split('\n');
+test.each(examples)('%s explains every key in the line before it', async (name) => {
+  const lines = (await readFile(`${folder}${name}`, 'utf8')).split('\n');
   const names = new Set(keys.map((key) => key.replace(/^.*\./, '')));
   const bare = lines.filter((line, index) => {
     const name = /^\s*(?:- )?(\w+):/.exec(line)?.[1];
@@ -84,13 +87,25 @@ describe('the table of the README', async () => {
   });
 
   test('has the defaults of the schema', () => {
+    const issuer = { name: 'a', issuer: 'http://a', audience: ['a'] };
+    const builtin = { policy: [{ who: ['users'], actions: ['pull'] }], issuers: [issuer] };
     const minimal = configSchema.parse({
       version: '0.1',
+      auth: { builtin },
       validation: { manifests: { indexes: { platformlist: [{ architecture: '?', os: '?' }] } } },
       health: { file: [{ file: '?' }], http: [{ uri: 'http://a' }], tcp: [{ addr: 'a:1' }] },
     });
-    const encoded = z.encode(configSchema, minimal);
-    const given = ['version', ...['architecture', 'os', 'file', 'uri', 'addr'].map((name) => `[].${name}`)];
+    const { auth } = configSchema.shape;
+    const token = z.encode(auth, auth.parse({ token: { realm: 'http://a', service: 'a', issuer: 'a' } }));
+    const complete = z.encode(configSchema, minimal);
+    const encoded = { ...complete, auth: { ...complete.auth, ...token } };
+    const names = ['realm', 'service', 'issuer'].map((name) => `auth.token.${name}`);
+    const given = [
+      'version',
+      ...names,
+      ...['who', 'actions'].map((name) => `policy[].${name}`),
+      ...['architecture', 'os', 'file', 'uri', 'addr', 'name', 'issuer', 'audience'].map((name) => `[].${name}`),
+    ];
     for (const { name, value } of supported.filter(({ name }) => keys.includes(name))) {
       const found = given.some((end) => name.endsWith(end))
         ? undefined

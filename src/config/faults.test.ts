@@ -122,8 +122,9 @@ describe('a value that is not allowed', () => {
     const text =
       'version: 0.1\nstorage: inmemory\nlog:\n  level: trace\nhttp:\n  relativeurls: maybe\n  tls: {key: k}\n';
     expect(await faultsOf(text, { REGISTRY_AUTH: 'htpasswd', REGISTRY_HTTP_DRAINTIMEOUT: 'soon' })).toEqual([
-      expect.stringContaining('REGISTRY_AUTH: auth is not supported'),
       'config.yml:4: log.level "trace" must be one of error, warn, info, debug',
+      'REGISTRY_AUTH: auth.htpasswd.realm is missing',
+      'REGISTRY_AUTH: auth.htpasswd.path is missing',
       'config.yml:6: http.relativeurls "maybe" must be true or false',
       `REGISTRY_HTTP_DRAINTIMEOUT: http.draintimeout "soon" ${time}`,
       'config.yml:7: http.tls.key needs http.tls.certificate: a key is of no use without its certificate',
@@ -133,9 +134,8 @@ describe('a value that is not allowed', () => {
 
 describe('a key that berth does not act on', () => {
   test.each([
-    ['auth: {htpasswd: {realm: a, path: b}}', 'auth'],
-    ['auth: htpasswd', 'auth'],
-    ['auth: {token: {realm: a}}', 'auth'],
+    ['auth: {silly: {realm: a, service: b}}', 'auth.silly'],
+    ['auth: silly', 'auth.silly'],
     ['proxy: {remoteurl: "https://registry-1.docker.io", password: hunter2}', 'proxy'],
     ['middleware: {storage: [{name: cloudfront, options: {a: b}}]}', 'middleware'],
     ['http: {tls: {letsencrypt: {cachefile: /a, email: b}}}', 'http.tls.letsencrypt'],
@@ -146,7 +146,7 @@ describe('a key that berth does not act on', () => {
   });
 
   test.each([
-    ['REGISTRY_AUTH_HTPASSWD_PATH', '/a', 'auth'],
+    ['REGISTRY_AUTH_SILLY_REALM', 'a', 'auth.silly'],
     ['REGISTRY_PROXY_REMOTEURL', 'https://a', 'proxy'],
     ['REGISTRY_MIDDLEWARE_STORAGE_0_NAME', 'redirect', 'middleware'],
     ['REGISTRY_HTTP_TLS_LETSENCRYPT_CACHEFILE', '/a', 'http.tls.letsencrypt'],
@@ -186,6 +186,49 @@ describe('a key that berth does not act on', () => {
     const warnings = warningsOf(await loadText(fileWith(part)));
     expect(warnings).toEqual([expect.stringContaining(`config.yml:3: ${key} is `)]);
     expect(warnings.join()).not.toContain('hunter2');
+  });
+});
+
+describe('access control that would let in others than meant is a fault', () => {
+  test.each([
+    ['auth: htpasswd', ['auth.htpasswd.realm is missing', 'auth.htpasswd.path is missing']],
+    ['auth: {htpasswd: }', ['auth.htpasswd.realm is missing', 'auth.htpasswd.path is missing']],
+    [
+      'auth: {ldap: {url: a}}',
+      ['auth.ldap is no kind of access control of berth; they are silly, none, htpasswd, token, builtin'],
+    ],
+    ['auth: htpaswd', ['auth.htpaswd is no kind of access control of berth; did you mean auth.htpasswd?']],
+    ['auth: {none: {}, htpasswd: {realm: a, path: b}}', ['auth must have one section, and has none and htpasswd']],
+    [
+      'auth: {builtin: {policy: [{who: [alice], actions: [pull]}]}}',
+      [
+        expect.stringMatching(
+          /^auth\.builtin\.policy\.0\.who\.0 "alice" must be anonymous, users, group:<name>, user:<name>/,
+        ),
+      ],
+    ],
+    [
+      'auth: {builtin: {policy: [{who: [group:a], actions: [pull]}]}}',
+      ['auth.builtin.policy.0.who.0 "group:a" names a group that auth.builtin.groups does not have'],
+    ],
+    [
+      'auth: {builtin: {policy: [{who: [users], actions: [write], repositories: [/a]}]}}',
+      [
+        expect.stringMatching(/^auth\.builtin\.policy\.0\.repositories\.0 "\/a" must be a pattern of repository names/),
+        'auth.builtin.policy.0.actions.0 "write" must be one of pull, push, delete, catalog, admin',
+      ],
+    ],
+    [
+      'auth: {builtin: {tokenlifetime: 10s}}',
+      ['auth.builtin.tokenlifetime "10s" must be at least 1m: clients count on that'],
+    ],
+    [
+      'auth: {builtin: {certificates: dns}}',
+      ['auth.builtin.certificates needs http.tls.clientcas: without them no client has a certificate that is believed'],
+    ],
+  ])('%s', async (part, expected) => {
+    const faults = (await faultsOf(fileWith(part))).map((fault) => fault.replace(/^config\.yml:3: /, ''));
+    expect(faults).toEqual(expected);
   });
 });
 

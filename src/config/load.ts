@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { settleAuth } from './auth-kind.ts';
 import { applyEnvironment, type Environment } from './environment.ts';
 import { ConfigError, type Finding, shownValue } from './finding.ts';
 import { explainIssue } from './messages.ts';
@@ -72,6 +73,8 @@ export async function loadConfig({ path, environment, drivers }: LoadOptions): P
   const shape = shapeOf(configSchema) as SectionShape;
   const variables = applyEnvironment(root, shape, environment, expandShorthands);
   adoptLogLevel(root);
+  const authKinds = [...unsupportedNamesIn('auth'), ...Object.keys(configSchema.shape.auth.unwrap().shape)];
+  const auth = settleAuth(root, authKinds);
 
   const settings = [...unsupportedNamesIn('storage'), ...Object.keys(configSchema.shape.storage.unwrap().shape)];
   const storage = takeStorageDriver(root, settings, drivers);
@@ -82,7 +85,14 @@ export async function loadConfig({ path, environment, drivers }: LoadOptions): P
     ? []
     : parsed.error.issues.map(({ path, message }) => locate(root, shape, path, message));
 
-  const faults = [...variables.faults, ...storage.faults, ...notes.faults, ...issues, ...reviewKeys(notes.origins)];
+  const faults = [
+    ...variables.faults,
+    ...auth,
+    ...storage.faults,
+    ...notes.faults,
+    ...issues,
+    ...reviewKeys(notes.origins),
+  ];
   if (!parsed.success || storage.driver === undefined || faults.length > 0) throw new ConfigError(faults);
   const config: Config = { ...parsed.data, storage: { ...parsed.data.storage, driver: storage.driver } };
   const warnings = [

@@ -19,6 +19,7 @@ export function reviewKeys(origins: ReadonlyMap<string, string>): Finding[] {
   // Distribution ignores these two. They are the wish to keep clients out, and everybody would get in.
   need('http.tls.clientcas', 'http.tls.certificate', 'without TLS no client is asked for a certificate');
   need('http.tls.clientauth', 'http.tls.clientcas', 'without them no client is asked for a certificate');
+  need('auth.builtin.certificates', 'http.tls.clientcas', 'without them no client has a certificate that is believed');
   return faults;
 }
 

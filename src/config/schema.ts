@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Secret } from './secret.ts';
+import { authSection } from './sections/auth.ts';
 import { healthSection } from './sections/health.ts';
 import { httpSection } from './sections/http.ts';
 import { catalogSection, tagsSection } from './sections/lists.ts';
@@ -18,6 +19,7 @@ export const configSchema = z.object({
   version: z.literal('0.1', { error: 'must be 0.1, the only version of the format' }),
   log: logSection,
   storage: storageSection,
+  auth: authSection,
   http: httpSection,
   catalog: catalogSection,
   tags: tagsSection,

@@ -15,12 +15,10 @@ export interface UnsupportedKey {
 /** All of them. Whoever builds one takes its line out and describes the key in the schema. */
 export const unsupportedKeys: readonly UnsupportedKey[] = [
   {
-    path: 'auth',
+    path: 'auth.silly',
     severity: 'fault',
-    message:
-      'is not supported: berth would serve everybody. Take the section out (or set auth: none) if that is meant, and control access in a proxy before berth',
-    active: (node) =>
-      !isNull(node) && !(node.kind === 'map' && [...node.entries.keys()].every((key) => /^none$/i.test(key))),
+    message: 'is not supported: it keeps nobody out. Use auth.htpasswd, auth.token or auth.builtin',
+    active: () => true,
   },
   {
     path: 'proxy',
