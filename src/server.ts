@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createDriver } from '../storage-drivers/index.ts';
-import { openAccess } from './auth/access.ts';
+import { type AccessControl, openAccessControl } from './access-control.ts';
+import type { TokenService } from './auth/builtin/service.ts';
 import { awaitStorage } from './await-storage.ts';
 import { cipherSuites } from './config/cipher-suites.ts';
 import type { Config } from './config/schema.ts';
@@ -20,8 +21,8 @@ export interface Server {
   /** `host:port`, or the path of the socket. */
   readonly address: string;
   readonly url: string;
-  /** Reads the certificates again. */
-  reload(): Promise<void>;
+  /** Reads the certificates, the users and the trusted keys again, and takes over the policy of `auth`. */
+  reload(auth: Config['auth']): Promise<void>;
   /** Stops listening, lets running requests end for `http.draintimeout`, then stops everything else. */
   close(): Promise<void>;
 }
@@ -56,12 +57,23 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
   const health = createHealth({ ...config.health, checkStorage, log });
   let state: 'starting' | 'serving' | 'stopping' = 'starting';
   let obstacle: unknown;
+  let control: AccessControl | undefined;
+  // Until it is there, nothing is served.
+  const opened = (): AccessControl => {
+    if (control === undefined) throw new TypeError('access control is not open yet');
+    return control;
+  };
+  const prefix = http.prefix.replace(/\/$/, '');
   const app = createApp({
     registry,
-    access: openAccess,
+    access: { authorize: (request, access) => opened().controller.authorize(request, access) },
+    tokens:
+      config.auth?.builtin === undefined
+        ? undefined
+        : { issue: async (request) => tokensOf(opened()).issue(request), keySet: () => tokensOf(opened()).keySet() },
     log,
     pages: { repositories: config.catalog.maxentries, tags: config.tags.maxtags },
-    prefix: http.prefix.replace(/\/$/, ''),
+    prefix,
     host: http.host,
     relativeUrls: http.relativeurls && http.host === undefined,
     headers: http.headers,
@@ -99,6 +111,7 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
       obstacle = error;
     },
   });
+  control = await openAccessControl(config.auth, { driver, prefix, log });
   state = 'serving';
   health.start();
   const purging = readOnly ? undefined : startUploadPurging(storage.maintenance.uploadpurging, driver, log);
@@ -106,7 +119,9 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
   return {
     address: listening.address,
     url: listening.url,
-    reload: () => listening.reload(),
+    async reload(auth) {
+      await Promise.all([listening.reload(), control?.reload(auth)]);
+    },
     async close() {
       state = 'stopping';
       await listening.drain(http.draintimeout);
@@ -114,9 +129,15 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
       await Promise.race([app.settled(), delay(settleTimeout, undefined, { ref: false })]);
       await purging?.stop();
       health.stop();
+      await control?.close();
       await driver.close?.();
     },
   };
+}
+
+function tokensOf({ tokens }: AccessControl): TokenService {
+  if (tokens === undefined) throw new TypeError('tokens are made elsewhere');
+  return tokens;
 }
 
 /** The kind of fault only: its message names paths and machines, which are nobody else's business. */

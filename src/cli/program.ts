@@ -1,7 +1,11 @@
 import { Command } from 'commander';
 import { addCheckConfig } from './check-config.ts';
+import { addHtpasswd } from './htpasswd.ts';
+import { addKeys } from './keys.ts';
+import { addPolicy } from './policy.ts';
 import { addPurgeUploads } from './purge-uploads.ts';
 import { addServe } from './serve.ts';
+import { addToken } from './token.ts';
 import { version } from './version.ts';
 
 /** What `berth` understands; one file per command. Also answers to the command lines of distribution's `registry`. */
@@ -20,5 +24,9 @@ else /etc/berth/config.yml, /etc/distribution/config.yml or /etc/docker/registry
   addServe(program);
   addCheckConfig(program);
   addPurgeUploads(program);
+  addHtpasswd(program);
+  addToken(program);
+  addPolicy(program);
+  addKeys(program);
   return program;
 }

@@ -1,7 +1,9 @@
 import type { Command } from 'commander';
 import { formatFinding } from '../config/finding.ts';
+import { findConfigPath } from '../config/load.ts';
 import { createLog } from '../observe/log.ts';
 import { startServer } from '../server.ts';
+import { watchFiles } from '../watch-files.ts';
 import { configure } from './configure.ts';
 import { dropPrivileges } from './privileges.ts';
 import { version } from './version.ts';
@@ -12,7 +14,7 @@ export function addServe(program: Command): void {
     .argument('[config]', 'the configuration file')
     .summary('run the registry')
     .description(
-      'Runs the registry until SIGTERM or SIGINT; then it stops listening and lets running requests end for http.draintimeout. SIGHUP reads the certificates again. Started as root with BERTH_USER=uid:gid, it becomes that user.',
+      'Runs the registry until SIGTERM or SIGINT; then it stops listening and lets running requests end for http.draintimeout. SIGHUP reads certificates, users and the policy of auth.builtin again. Started as root with BERTH_USER=uid:gid, it becomes that user.',
     )
     .action(serve);
 }
@@ -29,7 +31,18 @@ async function serve(path: string | undefined): Promise<void> {
   const server = await startServer(config, log, () => dropPrivileges(process.env.BERTH_USER, root, log));
   log.info('listening', { address: server.address });
 
-  process.on('SIGHUP', () => void server.reload());
+  const reload = async () => {
+    try {
+      await server.reload((await configure(path)).config.auth);
+    } catch (error) {
+      log.error('the configuration cannot be used; the one that was read before stays', { error });
+      await server.reload(undefined);
+    }
+  };
+  process.on('SIGHUP', () => void reload());
+  // A policy that was changed in the file is taken over without a signal.
+  const file = findConfigPath({ argument: path, environment: process.env });
+  if (config.auth?.builtin !== undefined && file !== undefined) watchFiles([file], reload);
   const stop = async (signal: string) => {
     log.info('stopping', { signal });
     await server.close();

@@ -1,16 +1,21 @@
 import { Hono } from 'hono';
 import type { AccessController } from '../auth/access.ts';
+import type { TokenService } from '../auth/builtin/service.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { createAnswer, type Health } from './answer.ts';
 import type { Log } from './log.ts';
 import type { Reply } from './reply.ts';
+import { json } from './reply.ts';
 import type { Addressing, ApiRequest, AppEnv } from './request.ts';
 import { pingV1, search } from './routes/search.ts';
 import type { Services } from './routes/services.ts';
+import { createTokenEndpoint } from './routes/token.ts';
 import { createV2 } from './routes/v2.ts';
 
 export interface AppOptions extends Services, Addressing {
   readonly access: AccessController;
+  /** Absent: tokens, if there are any, come from elsewhere. */
+  readonly tokens?: TokenService | undefined;
   readonly health: Health;
   /** `http.headers`: added to every answer. */
   readonly headers: Readonly<Record<string, readonly string[]>>;
@@ -27,7 +32,7 @@ export interface App {
 }
 
 export function createApp(options: AppOptions): App {
-  const { registry, access, health, prefix } = options;
+  const { registry, access, tokens, health, prefix } = options;
   const { always, whenHealthy, settled } = createAnswer(options);
   const v2 = whenHealthy(createV2(options));
 
@@ -40,11 +45,16 @@ export function createApp(options: AppOptions): App {
     `${prefix}/v1/search`,
     whenHealthy(
       readOnly(async (request) => {
-        const caller = await access.authorize(request, []);
+        const caller = await access.authorize(request, [{ type: 'registry', name: 'search', actions: ['*'] }]);
+        request.user = caller.subject;
         return search(request, registry, caller);
       }),
     ),
   );
+  if (tokens !== undefined) {
+    app.all(`${prefix}/auth/token`, whenHealthy(createTokenEndpoint(tokens)));
+    app.all(`${prefix}/auth/jwks.json`, whenHealthy(readOnly(async () => json(200, tokens.keySet()))));
+  }
   app.all(`${prefix}/v2`, v2);
   app.all(`${prefix}/v2/*`, v2);
   app.notFound(

@@ -28,6 +28,7 @@ const rules: Record<ErrorCode, Rule> = {
   SIZE_INVALID: { status: 400, message: 'provided length did not match content length' },
   STORAGE_FULL: { status: 507, wire: 'UNAVAILABLE', message: 'the storage of the registry is full' },
   TAG_INVALID: { status: 400, message: 'tag is not valid' },
+  TOKEN_REQUEST_INVALID: { status: 400, wire: 'UNSUPPORTED', message: 'the request for a token is not valid' },
   TOO_MANY_TAGS: { status: 414, wire: 'TAG_INVALID', message: 'too many tags in one push' },
   TOOMANYREQUESTS: { status: 429, message: 'too many requests' },
   UNAUTHORIZED: { status: 401, message: 'authentication required' },

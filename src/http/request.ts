@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import type { Context } from 'hono';
+import type { ClientCertificate } from '../auth/access.ts';
 import { type NodeBindings, requestBody } from './body.ts';
+import { clientCertificate } from './client-certificate.ts';
 import { originOf } from './origin.ts';
 import type { RequestBody } from './reply.ts';
 
@@ -79,6 +81,16 @@ export class ApiRequest {
 
   get authorization(): string | undefined {
     return this.header('authorization');
+  }
+
+  /** Of the peer; empty when it has none, as on a socket in the file system. */
+  get remoteAddress(): string {
+    return this.#context.env?.incoming?.socket?.remoteAddress ?? '';
+  }
+
+  /** What the client proved with TLS. */
+  get certificate(): ClientCertificate | undefined {
+    return clientCertificate(this.#context.env?.incoming?.socket);
   }
 
   get query(): URLSearchParams {

@@ -30,6 +30,8 @@ export type ErrorCode =
   /** More `tag` parameters than are accepted in one push. */
   | 'TOO_MANY_TAGS'
   | 'PAGINATION_NUMBER_INVALID'
+  /** A request for a token that asks for nothing that can be answered. */
+  | 'TOKEN_REQUEST_INVALID'
   /** No such route. */
   | 'NOT_FOUND'
   /** The storage is full. */

@@ -56,7 +56,7 @@ export async function* readable(
   after?: string,
 ): AsyncGenerator<RepositoryName> {
   for await (const name of registry.repositories({ ...(after !== undefined && { after }), signal: request.signal })) {
-    if (caller.allows({ type: 'repository', name, actions: ['pull'] })) yield name;
+    if (caller.sees(name)) yield name;
   }
 }
 

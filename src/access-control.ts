@@ -1,0 +1,220 @@
+import { readFile } from 'node:fs/promises';
+import { Agent, fetch as fetchWith } from 'undici';
+import type { StorageDriver } from '../storage-drivers/driver.ts';
+import { type AccessController, openAccess } from './auth/access.ts';
+import { createBuiltinAccess } from './auth/builtin/access.ts';
+import { AccessTokens } from './auth/builtin/access-tokens.ts';
+import { Authenticator, type LoginFailure } from './auth/builtin/authenticator.ts';
+import { openSigningKeys } from './auth/builtin/keys.ts';
+import { createTokenService, type TokenService } from './auth/builtin/service.ts';
+import { Tokens } from './auth/builtin/tokens.ts';
+import { createExternalAccess } from './auth/external/access.ts';
+import { readTrust } from './auth/external/trust.ts';
+import { createIssuers, type Issuer } from './auth/oidc/issuers.ts';
+import { createIssuerKeys, type Fetch } from './auth/oidc/keys.ts';
+import { createBasicAccess } from './auth/passwords/access.ts';
+import { Attempts } from './auth/passwords/attempts.ts';
+import { type Htpasswd, parseHtpasswd } from './auth/passwords/htpasswd.ts';
+import { createPasswords, type Passwords } from './auth/passwords/passwords.ts';
+import { Policy } from './auth/policy/policy.ts';
+import { ConfigError } from './config/finding.ts';
+import type { Config } from './config/schema.ts';
+import type { Log } from './http/log.ts';
+import { createSharedStore } from './shared-store.ts';
+import { watchFiles } from './watch-files.ts';
+
+type AuthConfig = NonNullable<Config['auth']>;
+type BuiltinConfig = NonNullable<AuthConfig['builtin']>;
+
+export interface AccessControl {
+  readonly controller: AccessController;
+  /** Where tokens are made; undefined: elsewhere, or nowhere. */
+  readonly tokens: TokenService | undefined;
+  /** Takes over users, policy and trusted keys as they are now; on a fault all stays as it was, and the log says why. */
+  reload(auth?: Config['auth']): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface AccessControlOptions {
+  readonly driver: StorageDriver;
+  /** `http.prefix`, without a trailing slash. */
+  readonly prefix: string;
+  readonly log: Log;
+}
+
+/**
+ * Builds what the section `auth` asks for. The storage must be there.
+ *
+ * @throws ConfigError when a file that it names is missing or broken
+ */
+export async function openAccessControl(auth: Config['auth'], options: AccessControlOptions): Promise<AccessControl> {
+  if (auth?.htpasswd !== undefined) return openHtpasswd(auth.htpasswd, options);
+  if (auth?.token !== undefined) return openExternal(auth.token, options);
+  if (auth?.builtin !== undefined) return openBuiltin(auth.builtin, options);
+  return { controller: openAccess, tokens: undefined, reload: async () => {}, close: async () => {} };
+}
+
+async function openHtpasswd(
+  { realm, path }: NonNullable<AuthConfig['htpasswd']>,
+  { log }: AccessControlOptions,
+): Promise<AccessControl> {
+  const users = await openUsers('auth.htpasswd.path', path, log);
+  const controller = createBasicAccess({
+    realm,
+    passwords: users.passwords,
+    attempts: new Attempts(),
+    onFailure: (failure) => logFailure(log, { ...failure, reason: 'password' }),
+  });
+  return { controller, tokens: undefined, reload: users.reload, close: users.close };
+}
+
+async function openExternal(
+  { realm, service, issuer, rootcertbundle, jwks, ...token }: NonNullable<AuthConfig['token']>,
+  { log }: AccessControlOptions,
+): Promise<AccessControl> {
+  const read = async () => {
+    const [bundle, keySet] = await Promise.all([
+      rootcertbundle && readConfigured('auth.token.rootcertbundle', rootcertbundle),
+      jwks && readConfigured('auth.token.jwks', jwks),
+    ]);
+    return readTrust(bundle, keySet);
+  };
+  let trust = await faultOf('auth.token', '', read());
+  const files = [rootcertbundle, jwks].filter((path) => path !== undefined);
+  const reload = () =>
+    replace(log, 'the keys of the token server', async () => {
+      trust = await read();
+    });
+  const watching = watchFiles(files, reload);
+  const controller = createExternalAccess({
+    realm: (origin) => (token.autoredirect ? `${origin}${token.autoredirectpath}` : realm),
+    service,
+    issuer,
+    algorithms: token.signingalgorithms,
+    trust: () => trust,
+  });
+  return { controller, tokens: undefined, reload, close: async () => watching.close() };
+}
+
+async function openBuiltin(
+  config: BuiltinConfig,
+  { driver, prefix, log }: AccessControlOptions,
+): Promise<AccessControl> {
+  const { service, realm } = config;
+  const users = await openUsers('auth.builtin.users', config.users, log);
+  const store = createSharedStore(driver);
+  const keys = await openSigningKeys({
+    store,
+    onFault: (error) => log.warn('the signing keys could not be read again; those that are known stay', { error }),
+  });
+  let policy = policyOf(config);
+  const connections: Agent[] = [];
+  const issuers = await Promise.all(config.issuers.map((issuer) => openIssuer(issuer, connections)));
+  const authenticator = new Authenticator({
+    passwords: users.passwords,
+    tokens: new AccessTokens(store),
+    issuers: createIssuers(issuers, (issuer, error) =>
+      log.warn('an issuer of ID tokens does not answer', { issuer, error }),
+    ),
+    attempts: new Attempts(),
+    certificates: config.certificates,
+    onFailure: (failure) => logFailure(log, failure),
+  });
+  const tokens = new Tokens({ keys, service, lifetime: config.tokenlifetime, loginLifetime: config.loginlifetime });
+  return {
+    controller: createBuiltinAccess({
+      authenticator,
+      tokens,
+      policy: () => policy,
+      service,
+      realm: (origin) => realm ?? `${origin}${prefix}/auth/token`,
+    }),
+    tokens: createTokenService({ authenticator, tokens, keys, policy: () => policy }),
+    async reload(auth) {
+      if (auth?.builtin !== undefined) policy = policyOf(auth.builtin);
+      await users.reload();
+    },
+    async close() {
+      keys.close();
+      await users.close();
+      await Promise.all(connections.map((agent) => agent.close()));
+    },
+  };
+}
+
+export function policyOf({ policy, groups }: Pick<BuiltinConfig, 'policy' | 'groups'>): Policy {
+  return new Policy({ rules: policy, groups });
+}
+
+async function openIssuer(
+  { name, issuer, audience, jwksurl, ca, require, subject }: BuiltinConfig['issuers'][number],
+  connections: Agent[],
+): Promise<Issuer> {
+  const authority = ca && (await readConfigured('auth.builtin.issuers', ca));
+  const agent = new Agent({ connect: { timeout: 5_000, ...(authority !== undefined && { ca: authority }) } });
+  connections.push(agent);
+  const fetch: Fetch = async (url, { signal, headers, redirect }) => {
+    const answer = await fetchWith(url, { signal, headers: Object.fromEntries(headers), redirect, dispatcher: agent });
+    return answer as unknown as Response;
+  };
+  const keys = createIssuerKeys({ issuer, jwksUrl: jwksurl, fetch });
+  return { name, issuer, audiences: audience, require, subject, keys };
+}
+
+interface Users {
+  readonly passwords: Passwords;
+  reload(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** @param path undefined: there are no users */
+async function openUsers(key: string, path: string | undefined, log: Log): Promise<Users> {
+  if (path === undefined) {
+    const passwords = createPasswords({ hashes: new Map(), warnings: [] });
+    return { passwords, reload: async () => {}, close: async () => {} };
+  }
+  const read = async (): Promise<Htpasswd> => {
+    const users = parseHtpasswd(await readConfigured(key, path, `make it with: berth htpasswd add ${path} USER`));
+    for (const warning of users.warnings) log.warn('users', { file: path, finding: warning });
+    return users;
+  };
+  const passwords = createPasswords(await faultOf(key, path, read()));
+  const reload = () => replace(log, `the users in ${path}`, async () => passwords.replace(await read()));
+  const watching = watchFiles([path], reload);
+  return { passwords, reload, close: async () => watching.close() };
+}
+
+/** Never throws: what cannot be used is not taken over. */
+async function replace(log: Log, what: string, take: () => Promise<void>): Promise<void> {
+  try {
+    await take();
+    log.info(`took over ${what}`);
+  } catch (error) {
+    log.error(`${what} cannot be used; those that were read before stay`, { error });
+  }
+}
+
+async function readConfigured(key: string, path: string, advice = ''): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    const message = missing ? `there is no such file${advice === '' ? '' : `; ${advice}`}` : `cannot be read: ${error}`;
+    throw new ConfigError([{ source: path, key, message }]);
+  }
+}
+
+async function faultOf<T>(key: string, source: string, promise: Promise<T>): Promise<T> {
+  try {
+    return await promise;
+  } catch (error) {
+    if (error instanceof ConfigError || !(error instanceof Error)) throw error;
+    throw new ConfigError([{ source, key, message: error.message }]);
+  }
+}
+
+/** Who puts a token where the name belongs has not made it public. */
+function logFailure(log: Log, { account, address, reason }: LoginFailure): void {
+  const shown = /^berth_|^eyJ/.test(account) ? '<token>' : account;
+  log.warn('login failed', { user: shown, address, reason });
+}

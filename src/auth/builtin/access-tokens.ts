@@ -1,0 +1,178 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import { z } from 'zod';
+import type { Action } from '../access.ts';
+import type { Grant, Identity } from '../identity.ts';
+import { readJson, type SharedStore, writeJson } from '../store.ts';
+
+/** Letters and digits only, so that no shell and no URL needs quotes. The front tells scanners for secrets what it is. */
+const front = 'berth_';
+const letters = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
+const idLength = 12;
+const secretLength = 43;
+
+const folder = 'tokens';
+const usesFolder = 'token-uses';
+
+/** How long a token that was looked up need not be looked up again, in milliseconds: the time a revocation takes. */
+const knownFor = 10_000;
+
+/** How exact the last use is recorded, in milliseconds. */
+const useGrain = 3_600_000;
+
+const record = z.object({
+  name: z.string(),
+  /** SHA-256 of the secret, hex. A secret of 256 bits needs no slow hash. */
+  hash: z.string(),
+  created: z.iso.datetime(),
+  expires: z.iso.datetime().optional(),
+  user: z.string().optional(),
+  grants: z.array(
+    z.object({ repositories: z.array(z.string()), actions: z.array(z.enum(['pull', 'push', 'delete'])) }),
+  ),
+});
+
+/** What is known of an access token; the token itself is known to its owner alone. */
+export interface AccessToken {
+  readonly id: string;
+  /** Of the robot, or what it is for; unique. */
+  readonly name: string;
+  readonly created: Date;
+  readonly expires: Date | undefined;
+  /** For whom it acts, within the grants. Undefined: for nobody, it is a robot with just these grants. */
+  readonly user: string | undefined;
+  readonly grants: readonly Grant[];
+  readonly lastUsed: Date | undefined;
+}
+
+export interface NewAccessToken {
+  readonly name: string;
+  readonly user?: string | undefined;
+  readonly repositories: readonly string[];
+  readonly actions: readonly Action[];
+  readonly expires?: Date | undefined;
+}
+
+export function isAccessToken(password: string): boolean {
+  return password.startsWith(front);
+}
+
+export class AccessTokens {
+  readonly #store: SharedStore;
+  readonly #known = new LRUCache<string, z.output<typeof record>>({ max: 1_000, ttl: knownFor });
+  readonly #used = new LRUCache<string, true>({ max: 10_000, ttl: useGrain });
+
+  constructor(store: SharedStore) {
+    this.#store = store;
+  }
+
+  /** @returns the token, which cannot be shown again @throws Error when the name is taken or not a name */
+  async create({ name, user, repositories, actions, expires }: NewAccessToken): Promise<{ id: string; token: string }> {
+    if (!/^[a-z0-9]+(?:[._-][a-z0-9]+)*$/.test(name) || name.length > 100) {
+      throw new Error('the name of a token must be lower-case letters and digits, divided by one of . _ -');
+    }
+    for await (const token of this.list()) if (token.name === name) throw new Error(`there is a token ${name} already`);
+    const [id, secret] = [randomText(idLength), randomText(secretLength)];
+    const content: z.input<typeof record> = {
+      name,
+      hash: hashOf(secret),
+      created: new Date().toISOString(),
+      ...(expires !== undefined && { expires: expires.toISOString() }),
+      ...(user !== undefined && { user }),
+      grants: [{ repositories: [...repositories], actions: [...actions] }],
+    };
+    await writeJson(this.#store, `${folder}/${id}`, content);
+    return { id, token: `${front}${id}${secret}` };
+  }
+
+  /** Whose it is; undefined when it is none, is expired or was revoked. */
+  async identify(token: string): Promise<Identity | undefined> {
+    if (token.length !== front.length + idLength + secretLength || !/^berth_[0-9A-Za-z]+$/.test(token))
+      return undefined;
+    const id = token.slice(front.length, front.length + idLength);
+    const content = await this.#read(id);
+    const hash = hashOf(token.slice(front.length + idLength));
+    if (
+      content === undefined ||
+      !timingSafeEqual(Buffer.from(hash), Buffer.from(content.hash.padEnd(64).slice(0, 64)))
+    ) {
+      return undefined;
+    }
+    const identity = identityOf(content);
+    if (identity !== undefined) this.#recordUse(id);
+    return identity;
+  }
+
+  /** Whose it is, for who has proved it before; undefined when it is expired or was revoked. */
+  async identityOf(id: string): Promise<Identity | undefined> {
+    const content = await this.#read(id);
+    return content && identityOf(content);
+  }
+
+  /** The id in a token. */
+  static idOf(token: string): string {
+    return token.slice(front.length, front.length + idLength);
+  }
+
+  async *list(): AsyncGenerator<AccessToken> {
+    for (const id of await this.#store.list(folder)) {
+      const value = await readJson(this.#store, `${folder}/${id}`);
+      if (value === undefined) continue;
+      const { name, created, expires, user, grants } = record.parse(value);
+      const use = await this.#store.get(`${usesFolder}/${id}`);
+      yield {
+        id,
+        name,
+        created: new Date(created),
+        expires: expires === undefined ? undefined : new Date(expires),
+        user,
+        grants,
+        lastUsed: use && new Date(use.toString()),
+      };
+    }
+  }
+
+  /** @returns whether it was there */
+  async revoke(id: string): Promise<boolean> {
+    this.#known.delete(id);
+    await this.#store.delete(`${usesFolder}/${id}`);
+    return this.#store.delete(`${folder}/${id}`);
+  }
+
+  async #read(id: string): Promise<z.output<typeof record> | undefined> {
+    const known = this.#known.get(id);
+    if (known !== undefined) return known;
+    const value = await readJson(this.#store, `${folder}/${id}`);
+    if (value === undefined) return undefined;
+    const content = record.parse(value);
+    this.#known.set(id, content);
+    return content;
+  }
+
+  /** Nobody waits for it, and nobody is refused when it fails. */
+  #recordUse(id: string): void {
+    if (this.#used.has(id)) return;
+    this.#used.set(id, true);
+    this.#store.put(`${usesFolder}/${id}`, Buffer.from(new Date().toISOString())).catch(() => this.#used.delete(id));
+  }
+}
+
+function identityOf({ name, user, expires, grants }: z.output<typeof record>): Identity | undefined {
+  if (expires !== undefined && new Date(expires).getTime() <= Date.now()) return undefined;
+  return user === undefined ? { kind: 'token', name, grants } : { kind: 'user', name: user, limits: grants };
+}
+
+function hashOf(secret: string): string {
+  return createHash('sha256').update(secret).digest('hex');
+}
+
+/** Each letter has 5.95 bits; bytes that would prefer some letters are thrown away. */
+function randomText(length: number): string {
+  let text = '';
+  while (text.length < length) {
+    for (const byte of randomBytes(2 * length)) {
+      if (byte < 4 * letters.length && text.length < length) text += letters[byte % letters.length];
+    }
+  }
+  return text;
+}

@@ -1,0 +1,156 @@
+import { type CryptoKey, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose';
+import { z } from 'zod';
+import { readJson, type SharedStore, writeJson } from '../store.ts';
+
+/** ECDSA on P-256 with SHA-256: short, fast, and known to every library. */
+export const algorithm = 'ES256';
+
+const folder = 'keys';
+
+/** How often other replicas are asked for a key that nobody here knows, at most. In milliseconds. */
+const reloadPause = 1_000;
+
+/** How often the keys are read anyway, so that a rotation reaches every replica. In milliseconds. */
+const refreshInterval = 60_000;
+
+const storedKey = z.object({
+  created: z.iso.datetime(),
+  /** From then on nothing is believed that it has signed. Absent: it is the one to sign with. */
+  expires: z.iso.datetime().optional(),
+  jwk: z.looseObject({ kty: z.literal('EC'), crv: z.literal('P-256'), x: z.string(), y: z.string(), d: z.string() }),
+});
+
+export interface SigningKey {
+  /** RFC 7638 thumbprint. */
+  readonly kid: string;
+  readonly created: Date;
+  readonly expires: Date | undefined;
+  readonly privateKey: CryptoKey;
+  readonly publicKey: CryptoKey;
+  /** Public. */
+  readonly jwk: JWK;
+}
+
+/** The keys that tokens are signed with, shared by all replicas through the storage. */
+export interface SigningKeys {
+  /** The one to sign with. No I/O. */
+  readonly current: SigningKey;
+  /** All whose signatures count, for `/auth/jwks.json`. No I/O. */
+  readonly valid: readonly SigningKey[];
+  /** Looks in the storage only for a key that is not known here: another replica may just have made it. */
+  find(kid: string): Promise<SigningKey | undefined>;
+  close(): void;
+}
+
+export interface SigningKeysOptions {
+  readonly store: SharedStore;
+  /** Called when the keys could not be read again; those that are known go on to serve. */
+  readonly onFault: (error: unknown) => void;
+}
+
+/** Reads the keys, and makes the first one where there is none. */
+export async function openSigningKeys({ store, onFault }: SigningKeysOptions): Promise<SigningKeys> {
+  let keys = await readKeys(store);
+  if (!keys.some(isCurrent)) {
+    await createKey(store);
+    keys = await readKeys(store);
+  }
+  let reloaded = Date.now();
+  let reloading: Promise<void> | undefined;
+
+  const reload = (): Promise<void> => {
+    reloading ??= readKeys(store)
+      .then((found) => {
+        if (found.some(isCurrent)) keys = found;
+      })
+      .catch(onFault)
+      .finally(() => {
+        reloaded = Date.now();
+        reloading = undefined;
+      });
+    return reloading;
+  };
+  const timer = setInterval(() => void reload(), refreshInterval);
+  timer.unref();
+  const known = (kid: string) => keys.find((key) => key.kid === kid && isValid(key));
+
+  return {
+    get current() {
+      const [first] = keys.filter(isCurrent).sort((a, b) => b.created.getTime() - a.created.getTime());
+      if (first === undefined) throw new Error('there is no key to sign with');
+      return first;
+    },
+    get valid() {
+      return keys.filter(isValid);
+    },
+    async find(kid) {
+      const found = known(kid);
+      if (found !== undefined) return found;
+      if (reloading !== undefined || Date.now() - reloaded >= reloadPause) await reload();
+      return known(kid);
+    },
+    close: () => clearInterval(timer),
+  };
+}
+
+function isCurrent(key: SigningKey): boolean {
+  return key.expires === undefined;
+}
+
+function isValid(key: SigningKey): boolean {
+  return key.expires === undefined || key.expires.getTime() > Date.now();
+}
+
+/** All that the storage has, in the order of their making. */
+export async function readKeys(store: SharedStore): Promise<SigningKey[]> {
+  const names = await store.list(folder);
+  const keys = await Promise.all(names.map((name) => readKey(store, name)));
+  return keys
+    .filter((key) => key !== undefined)
+    .sort((a, b) => a.created.getTime() - b.created.getTime() || (a.kid < b.kid ? -1 : 1));
+}
+
+async function readKey(store: SharedStore, kid: string): Promise<SigningKey | undefined> {
+  const value = await readJson(store, `${folder}/${kid}`);
+  if (value === undefined) return undefined;
+  const { jwk, created, expires } = storedKey.parse(value);
+  const { d: _, ...open } = jwk;
+  const [privateKey, publicKey] = await Promise.all([importJWK(jwk, algorithm), importJWK(open, algorithm)]);
+  return {
+    kid,
+    created: new Date(created),
+    expires: expires === undefined ? undefined : new Date(expires),
+    privateKey: privateKey as CryptoKey,
+    publicKey: publicKey as CryptoKey,
+    jwk: { kty: open.kty, crv: open.crv, x: open.x, y: open.y, kid, alg: algorithm, use: 'sig' },
+  };
+}
+
+async function createKey(store: SharedStore): Promise<string> {
+  const { privateKey } = await generateKeyPair(algorithm, { extractable: true });
+  const jwk = await exportJWK(privateKey);
+  const kid = await calculateJwkThumbprint(jwk);
+  await writeJson(store, `${folder}/${kid}`, { created: new Date().toISOString(), jwk });
+  return kid;
+}
+
+/**
+ * Makes a new key to sign with. Those before it are believed for the overlap, so that nobody has to log in again.
+ *
+ * @param overlap in milliseconds; 0: they are deleted, and with them every token and login that they have signed
+ */
+export async function rotateKeys(store: SharedStore, overlap: number): Promise<{ kid: string; before: SigningKey[] }> {
+  const before = await readKeys(store);
+  const kid = await createKey(store);
+  const expires = new Date(Date.now() + overlap);
+  for (const key of before) {
+    const name = `${folder}/${key.kid}`;
+    if (overlap === 0 || (key.expires !== undefined && key.expires.getTime() <= Date.now())) await store.delete(name);
+    else if (key.expires === undefined || key.expires > expires) {
+      const value = await readJson(store, name);
+      if (value !== undefined)
+        await writeJson(store, name, { ...storedKey.parse(value), expires: expires.toISOString() });
+    }
+  }
+  return { kid, before };
+}

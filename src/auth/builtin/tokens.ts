@@ -1,0 +1,157 @@
+import { randomUUID } from 'node:crypto';
+import { errors, jwtVerify, SignJWT } from 'jose';
+import { LRUCache } from 'lru-cache';
+import { z } from 'zod';
+import { tryParseRepositoryName } from '../../oci/name.ts';
+import type { Access } from '../access.ts';
+import type { Identity } from '../identity.ts';
+import { algorithm, type SigningKeys } from './keys.ts';
+
+/** Clocks of replicas differ. In seconds. */
+const leeway = 60;
+
+/** Tokens that were found good; to look one up costs a hundredth of verifying it. */
+const remembered = 10_000;
+
+const grants = z.array(
+  z.object({ repositories: z.array(z.string()), actions: z.array(z.enum(['pull', 'push', 'delete'])) }),
+);
+const identityClaim = z.object({
+  kind: z.enum(['user', 'token', 'oidc', 'certificate']),
+  name: z.string(),
+  grants: grants.optional(),
+  limits: grants.optional(),
+});
+const accessClaim = z.array(z.object({ type: z.string(), name: z.string(), actions: z.array(z.string()) }));
+
+/** How somebody logged in, as a refresh token says it: it counts for as long as that does. */
+const loginClaim = z.object({
+  kind: z.literal('user'),
+  name: z.string(),
+  /** See `Passwords.fingerprint`. */
+  password: z.string().optional(),
+  /** Id of the access token that stood for the password. */
+  token: z.string().optional(),
+});
+
+export interface BearerToken {
+  /** Undefined: anonymous. */
+  readonly identity: Identity | undefined;
+  readonly access: readonly Access[];
+}
+
+/** A login that is kept by the client instead of the password (`docker login` calls it identity token). */
+export type Login = { readonly name: string } & ({ readonly password: string } | { readonly token: string });
+
+export interface TokensOptions {
+  readonly keys: SigningKeys;
+  /** `iss` and `aud`. */
+  readonly service: string;
+  /** In milliseconds. */
+  readonly lifetime: number;
+  readonly loginLifetime: number;
+}
+
+/** Makes and reads the two kinds of tokens, which are not taken for each other: audience and type differ. */
+export class Tokens {
+  readonly #options: TokensOptions;
+  readonly #known = new LRUCache<string, { token: BearerToken; expires: number }>({ max: remembered });
+
+  constructor(options: TokensOptions) {
+    this.#options = options;
+  }
+
+  /** How long a bearer token lives, in seconds. */
+  get lifetime(): number {
+    return Math.floor(this.#options.lifetime / 1000);
+  }
+
+  issue({ identity, access }: BearerToken, now: Date): Promise<string> {
+    const { service } = this.#options;
+    const claims = { access, ...(identity !== undefined && { identity }) };
+    return this.#sign(claims, 'JWT', service, identity?.name ?? '', now, this.lifetime);
+  }
+
+  /**
+   * What a bearer token says. Without I/O, unless a replica has signed it with a key that is not known here yet.
+   *
+   * @returns undefined when it is not ours, broken or expired
+   */
+  async verify(text: string): Promise<BearerToken | undefined> {
+    const known = this.#known.get(text);
+    if (known !== undefined && known.expires > Date.now()) return known.token;
+    const claims = await this.#read(text, 'JWT', this.#options.service);
+    if (claims === undefined) return undefined;
+    const access = accessClaim.safeParse(claims.access ?? []);
+    const identity = identityClaim.optional().safeParse(claims.identity);
+    if (!access.success || !identity.success) return undefined;
+    const token = { identity: identity.data as Identity | undefined, access: access.data.flatMap(toAccess) };
+    this.#known.set(text, { token, expires: ((claims.exp ?? 0) + leeway) * 1000 });
+    return token;
+  }
+
+  issueLogin(login: Login, now: Date): Promise<string> {
+    const { service, loginLifetime } = this.#options;
+    const claims = { login: { kind: 'user', ...login } };
+    return this.#sign(claims, 'login+jwt', `${service} login`, login.name, now, Math.floor(loginLifetime / 1000));
+  }
+
+  /** @returns undefined when it is not ours, broken or expired */
+  async verifyLogin(text: string): Promise<Login | undefined> {
+    const claims = await this.#read(text, 'login+jwt', `${this.#options.service} login`);
+    const login = loginClaim.safeParse(claims?.login);
+    if (!login.success) return undefined;
+    const { name, password, token } = login.data;
+    if (password !== undefined) return { name, password };
+    return token === undefined ? undefined : { name, token };
+  }
+
+  #sign(claims: object, typ: string, audience: string, subject: string, now: Date, seconds: number): Promise<string> {
+    const { kid, privateKey } = this.#options.keys.current;
+    const time = Math.floor(now.getTime() / 1000);
+    return new SignJWT({ ...claims })
+      .setProtectedHeader({ alg: algorithm, typ, kid })
+      .setIssuer(this.#options.service)
+      .setSubject(subject)
+      .setAudience(audience)
+      .setIssuedAt(time)
+      .setNotBefore(time)
+      .setExpirationTime(time + seconds)
+      .setJti(randomUUID())
+      .sign(privateKey);
+  }
+
+  /** The key is always one of ours, by its id: what else a header says of keys (`jwk`, `jku`, `x5c`) is not looked at. */
+  async #read(text: string, typ: string, audience: string) {
+    try {
+      const { payload } = await jwtVerify(
+        text,
+        async ({ kid }) => {
+          const key = kid === undefined ? undefined : await this.#options.keys.find(kid);
+          if (key === undefined) throw new errors.JWKSNoMatchingKey();
+          return key.publicKey;
+        },
+        {
+          algorithms: [algorithm],
+          typ,
+          issuer: this.#options.service,
+          audience,
+          clockTolerance: leeway,
+          requiredClaims: ['exp', 'nbf', 'iat'],
+        },
+      );
+      return payload;
+    } catch (error) {
+      if (error instanceof errors.JOSEError || error instanceof TypeError) return undefined;
+      throw error;
+    }
+  }
+}
+
+function toAccess({ type, name, actions }: z.output<typeof accessClaim>[number]): Access[] {
+  if (type === 'registry') return name === 'catalog' && actions.includes('*') ? [{ type, name, actions: ['*'] }] : [];
+  const repository = type === 'repository' ? tryParseRepositoryName(name) : undefined;
+  if (repository === undefined) return [];
+  const known = (['pull', 'push', 'delete'] as const).filter((action) => actions.includes(action));
+  return [{ type: 'repository', name: repository, actions: known }];
+}

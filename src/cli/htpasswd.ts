@@ -1,0 +1,102 @@
+import { randomUUID } from 'node:crypto';
+import { chmod, chown, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { type Command, InvalidArgumentError } from 'commander';
+import { Bcrypt, hashPassword, maxPasswordLength, usualCost } from '../auth/passwords/bcrypt.ts';
+import { parseHtpasswd, withoutUser, withUser } from '../auth/passwords/htpasswd.ts';
+import { readPassword } from './secret-input.ts';
+
+export function addHtpasswd(program: Command): void {
+  const htpasswd = program
+    .command('htpasswd')
+    .summary('add, remove and verify users in a password file')
+    .description(
+      'Keeps a file of users and bcrypt hashes, as auth.htpasswd.path and auth.builtin.users name it. A running registry takes changes over within a second. The password is asked for, or read from standard input when that is no terminal.',
+    );
+
+  htpasswd
+    .command('add')
+    .argument('<file>', 'the password file; made when it is not there')
+    .argument('<user>', 'the user', parseUser)
+    .summary('add a user, or give a user another password')
+    .option('-C, --cost <cost>', `the work of a verification, as a power of two, from 4 to 17`, parseCost, usualCost)
+    .action(async (file: string, user: string, { cost }: { cost: number }) => {
+      const text = await readOrEmpty(file);
+      parseHtpasswd(text);
+      const password = await readPassword({ repeat: true });
+      if (password === '') throw new Error('the password must not be empty');
+      if (Buffer.byteLength(password) > maxPasswordLength) {
+        throw new Error(`the password must not have more than ${maxPasswordLength} bytes: bcrypt looks at no more`);
+      }
+      const { found } = withoutUser(text, user);
+      await replaceFile(file, withUser(text, user, await hashPassword(password, cost)));
+      console.log(`${found ? 'changed the password of' : 'added'} ${user}`);
+    });
+
+  htpasswd
+    .command('remove')
+    .argument('<file>', 'the password file')
+    .argument('<user>', 'the user', parseUser)
+    .summary('remove a user')
+    .action(async (file: string, user: string) => {
+      const { text, found } = withoutUser(await readFile(file, 'utf8'), user);
+      if (!found) throw new Error(`there is no user ${user} in ${file}`);
+      await replaceFile(file, text);
+      console.log(`removed ${user}`);
+    });
+
+  htpasswd
+    .command('verify')
+    .argument('<file>', 'the password file')
+    .argument('<user>', 'the user', parseUser)
+    .summary('check a password; exits with 1 when it is wrong')
+    .action(async (file: string, user: string) => {
+      const { hashes, warnings } = parseHtpasswd(await readFile(file, 'utf8'));
+      for (const warning of warnings) console.error(`warning: ${warning}`);
+      const hash = hashes.get(user);
+      if (hash === undefined) throw new Error(`there is no user ${user} with a bcrypt hash in ${file}`);
+      if (!(await new Bcrypt().verify(await readPassword({ repeat: false }), hash))) throw new Error('wrong password');
+      console.log('right password');
+    });
+}
+
+function parseUser(text: string): string {
+  if (/^[^:\s\p{Cc}#][^:\p{Cc}]*$/u.test(text) && text.length <= 255) return text;
+  throw new InvalidArgumentError('a user must have a name without colons');
+}
+
+function parseCost(text: string): number {
+  const cost = /^\d{1,2}$/.test(text) ? Number(text) : Number.NaN;
+  if (cost >= 4 && cost <= 17) return cost;
+  throw new InvalidArgumentError('must be a number from 4 to 17');
+}
+
+async function readOrEmpty(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch((error: unknown) => {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return '';
+    throw error;
+  });
+}
+
+/** At once, so that a running registry never reads half of it; owner and mode stay. */
+async function replaceFile(file: string, text: string): Promise<void> {
+  const before = await stat(file).catch(() => undefined);
+  const fresh = join(dirname(file), `.htpasswd-${randomUUID()}`);
+  try {
+    const handle = await open(fresh, 'wx', 0o640);
+    try {
+      await handle.writeFile(text);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    if (before !== undefined) {
+      await chmod(fresh, before.mode & 0o777);
+      await chown(fresh, before.uid, before.gid);
+    }
+    await rename(fresh, file);
+  } catch (error) {
+    await rm(fresh, { force: true });
+    throw error;
+  }
+}

@@ -1,0 +1,23 @@
+import { createDriver } from '../../storage-drivers/index.ts';
+import type { SharedStore } from '../auth/store.ts';
+import type { Config } from '../config/schema.ts';
+import { revealSecrets } from '../config/secret.ts';
+import { createSharedStore } from '../shared-store.ts';
+import { configure } from './configure.ts';
+
+/** The configuration, which must have `auth.builtin`, and what that shares among replicas. */
+export async function withSharedStore<T>(
+  path: string | undefined,
+  use: (store: SharedStore, builtin: NonNullable<NonNullable<Config['auth']>['builtin']>) => Promise<T>,
+): Promise<T> {
+  const { config, source } = await configure(path);
+  const builtin = config.auth?.builtin;
+  if (builtin === undefined) throw new Error(`${source} has no section auth.builtin`);
+  const { name, parameters } = config.storage.driver;
+  const driver = createDriver(name, revealSecrets(parameters));
+  try {
+    return await use(createSharedStore(driver), builtin);
+  } finally {
+    await driver.close?.();
+  }
+}
