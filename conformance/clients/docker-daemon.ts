@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { requireTool } from '../harness/require-tool.ts';
-import { run } from '../harness/run.ts';
+import { type RunResult, run } from '../harness/run.ts';
 import { temporaryFolder } from '../harness/temporary-folder.ts';
 import { type Command, createCommand } from './command.ts';
 import { startContainerd } from './containerd-daemon.ts';
@@ -16,6 +16,10 @@ export interface Docker {
   readonly docker: Command;
   /** The same with BuildKit as the builder; its progress goes to the standard output. */
   readonly buildkit: Command;
+  /** The client with something on its standard input; any exit code is a result. */
+  run(args: readonly string[], input?: string): Promise<RunResult>;
+  /** Where the client keeps its logins. */
+  readonly configFile: string;
   stop(): Promise<void>;
 }
 
@@ -64,6 +68,8 @@ export async function startDocker(): Promise<Docker> {
     buildkit: createCommand('/bin/sh', ['-c', '"$0" "$@" 2>&1', client], {
       env: { ...env, DOCKER_BUILDKIT: '1', BUILDKIT_PROGRESS: 'plain' },
     }),
+    run: (args, input) => run(client, args, { env, ...(input !== undefined && { input }) }),
+    configFile: join(at('client'), 'config.json'),
     async stop() {
       await daemon.stop();
       await leave();
