@@ -3,7 +3,7 @@ import type { ClientCertificate } from '../access.ts';
 import type { BasicCredentials } from '../credentials.ts';
 import type { Identity } from '../identity.ts';
 import type { Issuers } from '../oidc/issuers.ts';
-import { verify } from '../passwords/access.ts';
+import { checkPassword } from '../passwords/access.ts';
 import type { Attempts } from '../passwords/attempts.ts';
 import type { Passwords } from '../passwords/passwords.ts';
 import { AccessTokens, isAccessToken } from './access-tokens.ts';
@@ -49,16 +49,10 @@ export class Authenticator {
    * @throws RegistryError UNAUTHORIZED (without a challenge) or TOOMANYREQUESTS
    */
   async authenticate({ user, password }: BasicCredentials, address: string): Promise<Authenticated> {
-    const { passwords, attempts } = this.#options;
-    // Whose password has just been right does not wait because others guess.
-    if (passwords.isKnown(user, password)) return this.#withPassword(user);
     if (isAccessToken(password)) return this.#withAccessToken(user, password, address);
     if (this.#options.issuers.isIdToken(password)) return this.#withIdToken(user, password, address);
-
-    await attempts.admit(user, address);
-    if (!(await verify(passwords, user, password))) return this.#refuse('password', user, address);
-    attempts.succeeded(user, address);
-    return this.#withPassword(user);
+    if (await checkPassword(this.#options, { user, password }, address)) return this.#withPassword(user);
+    return this.#refuse('password', user, address);
   }
 
   /** Whether what a login rests on is still so: the password, or the access token. */
@@ -97,24 +91,23 @@ export class Authenticator {
     return { identity: { kind: 'user', name: user }, login: { name: user, password } };
   }
 
+  /** Tokens cannot be guessed, so nobody waits: one that was revoked must not hold up the others of its address. */
   async #withAccessToken(user: string, password: string, address: string): Promise<Authenticated> {
-    await this.#options.attempts.admit('access token', address);
     const identity = await this.#options.tokens.identify(password);
     if (identity === undefined || !this.isStillThere(identity)) {
-      return this.#refuse('access token', user, address, 'access token');
+      return this.#refuse('access token', user, address);
     }
     return { identity, login: { name: identity.name, token: AccessTokens.idOf(password) } };
   }
 
   async #withIdToken(user: string, password: string, address: string): Promise<Authenticated> {
     const result = await this.#options.issuers.identify(password);
-    if ('fault' in result) return this.#refuse('id token', user, address, 'id token', result.fault);
+    if ('fault' in result) return this.#refuse('id token', user, address, result.fault);
     // It lives for minutes, and so must not become a login that lives for months.
     return { identity: result.identity, login: undefined };
   }
 
-  #refuse(reason: LoginFailure['reason'], user: string, address: string, account = user, message?: string): never {
-    this.#options.attempts.failed(account, address);
+  #refuse(reason: LoginFailure['reason'], user: string, address: string, message?: string): never {
     this.#options.onFailure({ account: user.slice(0, 100), address, reason });
     throw new RegistryError('UNAUTHORIZED', { message: message ?? 'incorrect username or password' });
   }

@@ -1,7 +1,7 @@
 import { RegistryError } from '../../oci/errors.ts';
 import type { Access, AccessController, AccessRequest, Authorized } from '../access.ts';
 import { basicChallenge } from '../challenge.ts';
-import { parseAuthorization } from '../credentials.ts';
+import { type BasicCredentials, parseAuthorization } from '../credentials.ts';
 import type { Attempts } from './attempts.ts';
 import { BusyError } from './bcrypt.ts';
 import type { Passwords } from './passwords.ts';
@@ -32,22 +32,41 @@ export function createBasicAccess({ realm, passwords, attempts, onFailure }: Bas
     async authorize(request, access) {
       const { user, password } = credentialsOf(request, access);
       const authorized: Authorized = { subject: user, allows: () => true, sees: () => true };
-      if (passwords.isKnown(user, password)) return authorized;
       const address = request.remoteAddress;
-      await attempts.admit(user, address);
-      if (await verify(passwords, user, password)) {
-        attempts.succeeded(user, address);
-        return authorized;
-      }
-      attempts.failed(user, address);
+      if (await checkPassword({ passwords, attempts }, { user, password }, address)) return authorized;
       onFailure({ account: user.slice(0, 100), address });
       throw refuse(access, 'incorrect username or password');
     },
   };
 }
 
-/** @throws RegistryError TOOMANYREQUESTS */
-export async function verify(passwords: Passwords, user: string, password: string): Promise<boolean> {
+export interface PasswordCheck {
+  readonly passwords: Passwords;
+  readonly attempts: Attempts;
+}
+
+/**
+ * Whether the password is the user's. Makes those who guess wait; what was verified a short time ago is answered at once, so
+ * that who knows the password does not wait because others guess.
+ *
+ * @param address of the peer
+ * @throws RegistryError TOOMANYREQUESTS
+ */
+export async function checkPassword(
+  { passwords, attempts }: PasswordCheck,
+  { user, password }: Pick<BasicCredentials, 'user' | 'password'>,
+  address: string,
+): Promise<boolean> {
+  const recalled = passwords.recall(user, password);
+  if (recalled !== undefined) return recalled;
+  await attempts.admit(user, address);
+  const right = await verify(passwords, user, password);
+  if (right) attempts.succeeded(user, address);
+  else attempts.failed(user, address);
+  return right;
+}
+
+async function verify(passwords: Passwords, user: string, password: string): Promise<boolean> {
   try {
     return await passwords.verify(user, password);
   } catch (cause) {

@@ -3,13 +3,19 @@ import { LRUCache } from 'lru-cache';
 import { Bcrypt, usualCost } from './bcrypt.ts';
 import { costOf, type Htpasswd } from './htpasswd.ts';
 
-/** How long a password that was right is known to be right, in milliseconds. bcrypt would be paid for each request. */
+/**
+ * How long it is known of a password whether it is right, in milliseconds. bcrypt would be paid for each request; and whoever
+ * comes with the same wrong password again and again, as machines do, guesses nothing by it.
+ */
 const knownFor = 300_000;
 
 /** Users and their passwords. */
 export interface Passwords {
-  /** Whether the password was right a short time ago, and still is by what the file says now. Costs next to nothing. */
-  isKnown(user: string, password: string): boolean;
+  /**
+   * Whether the password was right when it was verified a short time ago, if the file says the same of the user now;
+   * undefined when it was not verified. Costs next to nothing.
+   */
+  recall(user: string, password: string): boolean | undefined;
   /** Takes as long for a user who is not there. @throws BusyError */
   verify(user: string, password: string): Promise<boolean>;
   has(user: string): boolean;
@@ -29,7 +35,9 @@ function dummyHash(cost: number): string {
 
 export function createPasswords(initial: Htpasswd, bcrypt = new Bcrypt()): Passwords {
   const key = randomBytes(32);
-  const known = new LRUCache<string, true>({ max: 10_000, ttl: knownFor });
+  // Apart, so that those who guess do not push out those who know.
+  const right = new LRUCache<string, true>({ max: 10_000, ttl: knownFor });
+  const wrong = new LRUCache<string, true>({ max: 10_000, ttl: knownFor });
   const running = new Map<string, Promise<boolean>>();
   let hashes = initial.hashes;
   let dummy = dummyOf(initial);
@@ -39,26 +47,23 @@ export function createPasswords(initial: Htpasswd, bcrypt = new Bcrypt()): Passw
     createHmac('sha256', key).update(`${user}\0${hash}\0${password}`).digest('base64');
 
   return {
-    isKnown(user, password) {
-      const hash = hashes.get(user);
-      return hash !== undefined && known.has(markOf(user, password, hash));
+    recall(user, password) {
+      const mark = markOf(user, password, hashes.get(user) ?? dummy);
+      if (right.has(mark)) return true;
+      return wrong.has(mark) ? false : undefined;
     },
 
     async verify(user, password) {
-      const hash = hashes.get(user);
-      if (hash === undefined) {
-        await bcrypt.verify(password, dummy);
-        return false;
-      }
+      const hash = hashes.get(user) ?? dummy;
       const mark = markOf(user, password, hash);
-      if (known.has(mark)) return true;
       // Clients come with several connections at once.
       const verifying = running.get(mark) ?? bcrypt.verify(password, hash);
       running.set(mark, verifying);
       try {
-        const right = await verifying;
-        if (right) known.set(mark, true);
-        return right;
+        // Nobody knows what the dummy is the hash of.
+        const isRight = (await verifying) && hash !== dummy;
+        (isRight ? right : wrong).set(mark, true);
+        return isRight;
       } finally {
         running.delete(mark);
       }
