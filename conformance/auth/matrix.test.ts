@@ -1,4 +1,15 @@
-import { generateKeyPairSync, randomUUID, sign } from 'node:crypto';
+import {
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type JsonWebKey,
+  type KeyObject,
+  randomUUID,
+  sign,
+} from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { blob, mediaTypes } from '../harness/content.ts';
 import { type PrivateRegistry, startPrivateRegistry, type User } from './private-registry.ts';
@@ -264,6 +275,55 @@ const callers: readonly Caller[] = [
     proof: async (name) => `Bearer ${tamper(await registry.token('alice', scopeOf(name)), name)}`,
   },
   {
+    title: 'a token that has expired',
+    may: [],
+    refused: bearer('invalid_token'),
+    proof: async (name) => `Bearer ${await resign(await registry.token('root', scopeOf(name)), { exp: ago(120) })}`,
+  },
+  {
+    title: 'a token that counts from tomorrow on',
+    may: [],
+    refused: bearer('invalid_token'),
+    proof: async (name) => `Bearer ${await resign(await registry.token('root', scopeOf(name)), { nbf: ago(-86_400) })}`,
+  },
+  {
+    title: 'a token for another service',
+    may: [],
+    refused: bearer('invalid_token'),
+    proof: async (name) => `Bearer ${await resign(await registry.token('root', scopeOf(name)), { aud: 'other' })}`,
+  },
+  {
+    title: 'a token of another issuer',
+    may: [],
+    refused: bearer('invalid_token'),
+    proof: async (name) => `Bearer ${await resign(await registry.token('root', scopeOf(name)), { iss: 'other' })}`,
+  },
+  {
+    title: 'a token of another type',
+    may: [],
+    refused: bearer('invalid_token'),
+    proof: async (name) =>
+      `Bearer ${await resign(await registry.token('root', scopeOf(name)), {}, { typ: 'login+jwt' })}`,
+  },
+  {
+    title: 'a token that was signed again with the key of the registry',
+    may: ['pull', 'push', 'delete'],
+    refused: bearer(),
+    proof: async (name) => `Bearer ${await resign(await registry.token('root', scopeOf(name)), {})}`,
+  },
+  {
+    title: 'a token without a signature',
+    may: [],
+    refused: bearer('invalid_token'),
+    proof: async (name) => `Bearer ${unsigned(await registry.token('root', scopeOf(name)))}`,
+  },
+  {
+    title: 'a token that is signed with a public key as a secret',
+    may: [],
+    refused: bearer('invalid_token'),
+    proof: async (name) => `Bearer ${await withSecret(await registry.token('root', scopeOf(name)))}`,
+  },
+  {
     title: 'a login in place of a token',
     may: [],
     refused: bearer('invalid_token'),
@@ -283,25 +343,55 @@ const callers: readonly Caller[] = [
   },
 ];
 
+const ago = (seconds: number) => Math.floor(Date.now() / 1000) - seconds;
+const decode = (part: string) => JSON.parse(Buffer.from(part, 'base64url').toString());
+const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+
+function partsOf(token: string): { header: object; claims: object; signature: string } {
+  const [header = '', payload = '', signature = ''] = token.split('.');
+  return { header: decode(header), claims: decode(payload), signature };
+}
+
+function signed(header: object, claims: object, key: KeyObject): string {
+  const text = `${encode(header)}.${encode(claims)}`;
+  return `${text}.${sign('sha256', Buffer.from(text), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`;
+}
+
 /** The same claims, signed with a key of our own, which the header brings along. */
 function forge(token: string): string {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const [header = '', payload = ''] = token.split('.');
-  const forged = {
-    ...JSON.parse(Buffer.from(header, 'base64url').toString()),
-    jwk: publicKey.export({ format: 'jwk' }),
-  };
-  const signed = `${Buffer.from(JSON.stringify(forged)).toString('base64url')}.${payload}`;
-  const signature = sign('sha256', Buffer.from(signed), { key: privateKey, dsaEncoding: 'ieee-p1363' });
-  return `${signed}.${signature.toString('base64url')}`;
+  const { header, claims } = partsOf(token);
+  return signed({ ...header, jwk: publicKey.export({ format: 'jwk' }) }, claims, privateKey);
+}
+
+/** Other claims, signed with the key of the registry, which its storage has. */
+async function resign(token: string, otherClaims: object, otherHeader: object = {}): Promise<string> {
+  const { header, claims } = partsOf(token);
+  const { kid } = header as { kid: string };
+  const file = join(registry.server.dataDir, '_berth/auth/keys', kid);
+  const { jwk } = JSON.parse(await readFile(file, 'utf8'));
+  const key = createPrivateKey({ key: jwk, format: 'jwk' });
+  return signed({ ...header, ...otherHeader }, { ...claims, ...otherClaims }, key);
+}
+
+function unsigned(token: string): string {
+  const { header, claims } = partsOf(token);
+  return `${encode({ ...header, alg: 'none' })}.${encode(claims)}.`;
+}
+
+/** What a verifier takes that lets the header choose the algorithm. */
+async function withSecret(token: string): Promise<string> {
+  const { header, claims } = partsOf(token);
+  const { keys } = (await registry.request('GET', '/auth/jwks.json')).json() as { keys: JsonWebKey[] };
+  const key = createPublicKey({ key: keys[0] ?? {}, format: 'jwk' }).export({ type: 'spki', format: 'pem' });
+  const text = `${encode({ ...header, alg: 'HS256' })}.${encode(claims)}`;
+  return `${text}.${createHmac('sha256', key).update(text).digest('base64url')}`;
 }
 
 function tamper(token: string, name: string): string {
-  const [header = '', payload = '', signature = ''] = token.split('.');
-  const claims = JSON.parse(Buffer.from(payload, 'base64url').toString());
-  claims.access = [{ type: 'repository', name, actions: ['pull', 'push', 'delete'] }];
-  claims.identity = { kind: 'user', name: 'root' };
-  return `${header}.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.${signature}`;
+  const { header, claims, signature } = partsOf(token);
+  const access = [{ type: 'repository', name, actions: ['pull', 'push', 'delete'] }];
+  return `${encode(header)}.${encode({ ...claims, access, identity: { kind: 'user', name: 'root' } })}.${signature}`;
 }
 
 async function login(user: User): Promise<string> {

@@ -3,6 +3,7 @@ import { createHttpClient, type HttpClient, type Reply, type RequestOptions } fr
 import { run } from '../harness/run.ts';
 import { berthCommand, type Server, type ServerOptions, startBerth } from '../harness/server.ts';
 import { temporaryFolder } from '../harness/temporary-folder.ts';
+import { addUser } from './users.ts';
 
 /** Users of the test and their passwords. */
 export const passwords = {
@@ -44,12 +45,7 @@ export async function startPrivateRegistry(builtin: object = {}, over: ServerOpt
   const folder = await temporaryFolder('berth-users-');
   const usersFile = join(folder.path, 'users');
   const [command, ...leading] = berthCommand();
-  for (const [user, password] of Object.entries(passwords)) {
-    // A low cost: what is tested is not bcrypt.
-    const args = [...leading, 'htpasswd', 'add', '--cost', '5', usersFile, user];
-    const { code, stderr } = await run(command, args, { input: `${password}\n` });
-    if (code !== 0) throw new Error(`${args.join(' ')}: ${stderr}`);
-  }
+  for (const [user, password] of Object.entries(passwords)) await addUser(usersFile, user, password);
   const given = typeof over.config === 'object' ? over.config : {};
   const server = await startBerth({
     ...over,

@@ -1,9 +1,10 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { type LoginKind, type LoginRegistry, startWithLogin } from '../auth/login-registry.ts';
 import { run } from '../harness/run.ts';
 import { temporaryFolder } from '../harness/temporary-folder.ts';
-import { givenUrl, startRegistry } from '../harness/under-test.ts';
+import { givenUrl, registryIsGiven, startRegistry } from '../harness/under-test.ts';
 import { buildSuite } from './build.ts';
 import { type Case, parseJunit, type Report } from './junit.ts';
 import type { Suite } from './suites.ts';
@@ -11,6 +12,8 @@ import type { Suite } from './suites.ts';
 export interface Profile {
   /** Appended to the suite's name; names the file of the results. */
   name: string;
+  /** How the suite has to log in. Default: not at all. */
+  login?: LoginKind;
   /** What the suite is told: where the registry is, where its reports go, what to test. */
   environment(registry: URL, reports: string): Record<string, string>;
 }
@@ -27,7 +30,9 @@ export async function testSuite(suite: Suite, profiles: readonly Profile[]): Pro
   try {
     const built = await buildSuite(suite, folder.path);
     for (const profile of profiles) {
-      const name = [suite.name, profile.name].filter(Boolean).join('-');
+      // Nobody has told how to log in to a registry that was given.
+      if (profile.login !== undefined && registryIsGiven) continue;
+      const name = [suite.name, profile.name, profile.login].filter(Boolean).join('-');
       if ('refused' in built) {
         await writeResults(name, { commit: suite.commit, refused: built.refused });
         console.log(`official suite ${name}: skipped: ${built.refused}`);
@@ -65,17 +70,23 @@ export async function testSuite(suite: Suite, profiles: readonly Profile[]): Pro
 }
 
 async function runSuite(program: string, profile: Profile, reports: string): Promise<{ code: number; report: Report }> {
-  const server = givenUrl === undefined ? await startRegistry() : undefined;
+  const server = await startFor(profile);
   try {
-    const env = profile.environment(new URL(givenUrl ?? server?.url ?? ''), reports);
+    const credentials = 'user' in server ? { OCI_USERNAME: server.user, OCI_PASSWORD: server.password } : {};
+    const env = { ...profile.environment(new URL(server.url), reports), ...credentials };
     const { code, stdout, stderr } = await run(program, [], { cwd: reports, env, timeout: 600_000 });
     const xml = await readFile(join(reports, 'junit.xml'), 'utf8').catch((cause: unknown) => {
       throw new Error(`the suite ended with ${code} and left no report\n${stdout}\n${stderr}`, { cause });
     });
     return { code, report: parseJunit(xml) };
   } finally {
-    await server?.stop();
+    await server.stop();
   }
+}
+
+function startFor({ login }: Profile): Promise<LoginRegistry | Pick<LoginRegistry, 'url' | 'stop'>> {
+  if (login !== undefined) return startWithLogin(login);
+  return givenUrl === undefined ? startRegistry() : Promise.resolve({ url: givenUrl, stop: async () => {} });
 }
 
 async function writeResults(name: string, results: object): Promise<void> {

@@ -10,8 +10,8 @@ import { algorithm, type SigningKeys } from './keys.ts';
 /** Clocks of replicas differ. In seconds. */
 const leeway = 60;
 
-/** Tokens that were found good; to look one up costs a hundredth of verifying it. */
-const remembered = 10_000;
+/** Of tokens that were found good, in characters; to look one up costs a hundredth of verifying it. */
+const remembered = 8 * 1024 * 1024;
 
 const grants = z.array(
   z.object({ repositories: z.array(z.string()), actions: z.array(z.enum(['pull', 'push', 'delete'])) }),
@@ -55,7 +55,10 @@ export interface TokensOptions {
 /** Makes and reads the two kinds of tokens, which are not taken for each other: audience and type differ. */
 export class Tokens {
   readonly #options: TokensOptions;
-  readonly #known = new LRUCache<string, { token: BearerToken; expires: number }>({ max: remembered });
+  readonly #known = new LRUCache<string, { token: BearerToken; expires: number }>({
+    maxSize: remembered,
+    sizeCalculation: (_, text) => text.length,
+  });
 
   constructor(options: TokensOptions) {
     this.#options = options;
