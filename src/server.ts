@@ -102,16 +102,22 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
     timeouts: http.timeouts,
     log,
   });
-  await listened?.();
-  await awaitStorage({
-    driver,
-    write: !readOnly,
-    log,
-    onFault(error) {
-      obstacle = error;
-    },
-  });
-  control = await openAccessControl(config.auth, { driver, prefix, log });
+  try {
+    await listened?.();
+    await awaitStorage({
+      driver,
+      write: !readOnly,
+      log,
+      onFault(error) {
+        obstacle = error;
+      },
+    });
+    control = await openAccessControl(config.auth, { driver, prefix, log });
+  } catch (error) {
+    await listening.drain(0);
+    await driver.close?.();
+    throw error;
+  }
   state = 'serving';
   health.start();
   const purging = readOnly ? undefined : startUploadPurging(storage.maintenance.uploadpurging, driver, log);

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import { Bcrypt, hashPassword, maxPasswordLength, usualCost } from '../auth/passwords/bcrypt.ts';
 import { parseHtpasswd, withoutUser, withUser } from '../auth/passwords/htpasswd.ts';
+import { CommandError } from './command-error.ts';
 import { readPassword } from './secret-input.ts';
 
 export function addHtpasswd(program: Command): void {
@@ -24,9 +25,11 @@ export function addHtpasswd(program: Command): void {
       const text = await readOrEmpty(file);
       parseHtpasswd(text);
       const password = await readPassword({ repeat: true });
-      if (password === '') throw new Error('the password must not be empty');
+      if (password === '') throw new CommandError('the password must not be empty');
       if (Buffer.byteLength(password) > maxPasswordLength) {
-        throw new Error(`the password must not have more than ${maxPasswordLength} bytes: bcrypt looks at no more`);
+        throw new CommandError(
+          `the password must not have more than ${maxPasswordLength} bytes: bcrypt looks at no more`,
+        );
       }
       const { found } = withoutUser(text, user);
       await replaceFile(file, withUser(text, user, await hashPassword(password, cost)));
@@ -40,7 +43,7 @@ export function addHtpasswd(program: Command): void {
     .summary('remove a user')
     .action(async (file: string, user: string) => {
       const { text, found } = withoutUser(await readFile(file, 'utf8'), user);
-      if (!found) throw new Error(`there is no user ${user} in ${file}`);
+      if (!found) throw new CommandError(`there is no user ${user} in ${file}`);
       await replaceFile(file, text);
       console.log(`removed ${user}`);
     });
@@ -54,8 +57,9 @@ export function addHtpasswd(program: Command): void {
       const { hashes, warnings } = parseHtpasswd(await readFile(file, 'utf8'));
       for (const warning of warnings) console.error(`warning: ${warning}`);
       const hash = hashes.get(user);
-      if (hash === undefined) throw new Error(`there is no user ${user} with a bcrypt hash in ${file}`);
-      if (!(await new Bcrypt().verify(await readPassword({ repeat: false }), hash))) throw new Error('wrong password');
+      if (hash === undefined) throw new CommandError(`there is no user ${user} with a bcrypt hash in ${file}`);
+      if (!(await new Bcrypt().verify(await readPassword({ repeat: false }), hash)))
+        throw new CommandError('wrong password');
       console.log('right password');
     });
 }

@@ -5,6 +5,7 @@ import { AccessTokens } from '../auth/builtin/access-tokens.ts';
 import { formatIdentity, type Identity, parseIdentity } from '../auth/identity.ts';
 import type { PolicyAction } from '../auth/policy/policy.ts';
 import { parseRepositoryName } from '../oci/name.ts';
+import { CommandError } from './command-error.ts';
 import { withSharedStore } from './shared-store.ts';
 
 interface ExplainOptions {
@@ -68,7 +69,7 @@ export function addPolicy(program: Command): void {
 function parseAction(text: string): PolicyAction {
   const actions: readonly string[] = ['pull', 'push', 'delete', 'catalog', 'admin'] satisfies (Action | PolicyAction)[];
   if (actions.includes(text)) return text as PolicyAction;
-  throw new Error(`--action must be one of ${actions.join(', ')}`);
+  throw new CommandError(`--action must be one of ${actions.join(', ')}`);
 }
 
 async function identityOf(options: ExplainOptions, tokens: AccessTokens): Promise<Identity | undefined> {
@@ -76,15 +77,16 @@ async function identityOf(options: ExplainOptions, tokens: AccessTokens): Promis
     for await (const { id, name } of tokens.list()) {
       if (name !== options.token) continue;
       const identity = await tokens.identityOf(id);
-      if (identity === undefined) throw new Error(`the token ${name} has expired`);
+      if (identity === undefined) throw new CommandError(`the token ${name} has expired`);
       return identity;
     }
-    throw new Error(`there is no token ${options.token}`);
+    throw new CommandError(`there is no token ${options.token}`);
   }
   if (options.identity === undefined) {
     return options.user === undefined ? undefined : { kind: 'user', name: options.user };
   }
   const identity = parseIdentity(options.identity);
-  if (identity === undefined) throw new Error('--identity must be user:…, token:…, oidc:<issuer>:… or certificate:…');
+  if (identity === undefined)
+    throw new CommandError('--identity must be user:…, token:…, oidc:<issuer>:… or certificate:…');
   return identity;
 }

@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline';
+import { CommandError } from './command-error.ts';
 
 /**
  * Asks for a password without showing it, twice when it is a new one; or reads the first line of standard input when that
@@ -7,13 +8,13 @@ import { createInterface } from 'node:readline';
 export async function readPassword({ repeat }: { repeat: boolean }): Promise<string> {
   if (!process.stdin.isTTY) return firstLine();
   const password = await ask('Password: ');
-  if (repeat && (await ask('Repeat it: ')) !== password) throw new Error('the two passwords differ');
+  if (repeat && (await ask('Repeat it: ')) !== password) throw new CommandError('the two passwords differ');
   return password;
 }
 
 async function firstLine(): Promise<string> {
   for await (const line of createInterface({ input: process.stdin })) return line;
-  throw new Error('there is no password on standard input');
+  throw new CommandError('there is no password on standard input');
 }
 
 function ask(question: string): Promise<string> {
@@ -31,7 +32,7 @@ function ask(question: string): Promise<string> {
     const take = (chunk: Buffer) => {
       for (const character of chunk.toString('utf8')) {
         if (character === '\r' || character === '\n') return end(() => resolve(text));
-        if (character === '\u0003') return end(() => reject(new Error('interrupted')));
+        if (character === '\u0003') return end(() => reject(new CommandError('interrupted')));
         if (character === '\u007f' || character === '\b') text = [...text].slice(0, -1).join('');
         else text += character;
       }

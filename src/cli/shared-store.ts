@@ -3,6 +3,7 @@ import type { SharedStore } from '../auth/store.ts';
 import type { Config } from '../config/schema.ts';
 import { revealSecrets } from '../config/secret.ts';
 import { createSharedStore } from '../shared-store.ts';
+import { CommandError } from './command-error.ts';
 import { configure } from './configure.ts';
 
 /** The configuration, which must have `auth.builtin`, and what that shares among replicas. */
@@ -12,7 +13,7 @@ export async function withSharedStore<T>(
 ): Promise<T> {
   const { config, source } = await configure(path);
   const builtin = config.auth?.builtin;
-  if (builtin === undefined) throw new Error(`${source} has no section auth.builtin`);
+  if (builtin === undefined) throw new CommandError(`${source} has no section auth.builtin`);
   const { name, parameters } = config.storage.driver;
   const driver = createDriver(name, revealSecrets(parameters));
   try {

@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Action } from '../auth/access.ts';
 import { type AccessToken, AccessTokens } from '../auth/builtin/access-tokens.ts';
+import { CommandError } from './command-error.ts';
 import { parseAge } from './duration.ts';
 import { withSharedStore } from './shared-store.ts';
 
@@ -87,7 +88,7 @@ Example:
           console.log(`revoked ${name} (${id})`);
           return;
         }
-        throw new Error(`there is no token ${wanted}`);
+        throw new CommandError(`there is no token ${wanted}`);
       });
     });
 }
@@ -100,7 +101,7 @@ function parseActions(text: string): Action[] {
 
 function checkPattern(pattern: string): string {
   if (/^(?!\/)[a-z0-9._/*{}-]+$/.test(pattern)) return pattern;
-  throw new Error(`${pattern} is no pattern of repository names, such as library/* or team-a/**`);
+  throw new CommandError(`${pattern} is no pattern of repository names, such as library/* or team-a/**`);
 }
 
 function printTable(tokens: readonly AccessToken[]): void {

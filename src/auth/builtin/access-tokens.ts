@@ -53,6 +53,12 @@ export interface NewAccessToken {
   readonly expires?: Date | undefined;
 }
 
+/** The name is taken, or is none. */
+export class TokenNameError extends Error {
+  override readonly name = 'TokenNameError';
+  readonly code = 'TOKEN_NAME_INVALID';
+}
+
 export function isAccessToken(password: string): boolean {
   return password.startsWith(front);
 }
@@ -66,12 +72,13 @@ export class AccessTokens {
     this.#store = store;
   }
 
-  /** @returns the token, which cannot be shown again @throws Error when the name is taken or not a name */
+  /** @returns the token, which cannot be shown again @throws TokenNameError */
   async create({ name, user, repositories, actions, expires }: NewAccessToken): Promise<{ id: string; token: string }> {
     if (!/^[a-z0-9]+(?:[._-][a-z0-9]+)*$/.test(name) || name.length > 100) {
-      throw new Error('the name of a token must be lower-case letters and digits, divided by one of . _ -');
+      throw new TokenNameError('the name of a token must be lower-case letters and digits, divided by one of . _ -');
     }
-    for await (const token of this.list()) if (token.name === name) throw new Error(`there is a token ${name} already`);
+    for await (const token of this.list())
+      if (token.name === name) throw new TokenNameError(`there is a token ${name} already`);
     const [id, secret] = [randomText(idLength), randomText(secretLength)];
     const content: z.input<typeof record> = {
       name,

@@ -8,6 +8,7 @@ export interface Htpasswd {
 
 export class HtpasswdError extends Error {
   override readonly name = 'HtpasswdError';
+  readonly code = 'HTPASSWD_INVALID';
 }
 
 /** `$2y$<cost>$` and 53 characters: salt and hash. The letters a, b and y mean the same to who verifies. */
