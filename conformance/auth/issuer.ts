@@ -62,6 +62,8 @@ export async function startIssuer(): Promise<Issuer> {
 function createProvider(url: string, jwk: object): Provider {
   const provider = new Provider(url, {
     jwks: { keys: [jwk] },
+    ttl: { IdToken: 300 },
+    features: { devInteractions: { enabled: false } },
     clients: audiences.map((audience) => ({
       client_id: audience,
       client_secret: 'secret',
@@ -74,9 +76,10 @@ function createProvider(url: string, jwk: object): Provider {
   provider.registerGrantType(
     grant,
     async (context) => {
-      const { subject, job } = context.oidc.params as { subject: string; job: string };
-      const token = new provider.IdToken({ sub: subject, ...JSON.parse(job) }, { ctx: context });
-      token.scope = 'openid';
+      const { subject, job } = context.oidc.params as unknown as { subject: string; job: string };
+      const token = new provider.IdToken({}, { ctx: context });
+      // Set one by one: claims given to the constructor are those of an account, of which only what was asked for is told.
+      for (const [name, value] of Object.entries({ sub: subject, ...JSON.parse(job) })) token.set(name, value);
       context.body = { id_token: await token.issue({ use: 'idtoken' }) };
     },
     ['subject', 'job'],
