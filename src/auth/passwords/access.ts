@@ -46,8 +46,7 @@ export interface PasswordCheck {
 }
 
 /**
- * Whether the password is the user's. Makes those who guess wait; what was verified a short time ago is answered at once, so
- * that who knows the password does not wait because others guess.
+ * Whether the password is the user's. Who guesses has to wait; who knows the password does not, whoever else guesses.
  *
  * @param address of the peer
  * @throws RegistryError TOOMANYREQUESTS
@@ -57,18 +56,10 @@ export async function checkPassword(
   { user, password }: Pick<BasicCredentials, 'user' | 'password'>,
   address: string,
 ): Promise<boolean> {
-  const recalled = passwords.recall(user, password);
-  if (recalled !== undefined) return recalled;
-  await attempts.admit(user, address);
-  const right = await verify(passwords, user, password);
-  if (right) attempts.succeeded(user, address);
-  else attempts.failed(user, address);
-  return right;
-}
-
-async function verify(passwords: Passwords, user: string, password: string): Promise<boolean> {
   try {
-    return await passwords.verify(user, password);
+    return await passwords.check(user, password, (verify, familiar) =>
+      familiar ? verify() : attempts.make(user, address, verify),
+    );
   } catch (cause) {
     if (!(cause instanceof BusyError)) throw cause;
     throw new RegistryError('TOOMANYREQUESTS', {

@@ -15,15 +15,18 @@ export class BusyError extends Error {
 }
 
 /**
- * Verifies passwords on other threads. A core is left to the rest of the server: bcrypt is made to keep processors busy, and
- * a storm of logins must not slow down those who pull.
+ * Verifications at a time. A core is left to the rest of the server: bcrypt is made to keep processors busy, and a storm of
+ * logins must not slow down those who pull. Files are read by the same four threads (libuv's), of which two are left to them.
  */
+const usualWidth = Math.max(1, Math.min(2, availableParallelism() - 1));
+
+/** Verifies passwords on other threads. */
 export class Bcrypt {
   readonly #width: number;
   #running = 0;
   readonly #waiting: (() => void)[] = [];
 
-  constructor(width = Math.max(1, availableParallelism() - 1)) {
+  constructor(width = usualWidth) {
     this.#width = width;
   }
 

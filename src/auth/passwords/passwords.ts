@@ -9,15 +9,25 @@ import { costOf, type Htpasswd } from './htpasswd.ts';
  */
 const knownFor = 300_000;
 
+/** How long it is known of a password that it was right once, in milliseconds. Whoever has it does not guess. */
+const familiarFor = 24 * 3_600_000;
+
+/**
+ * Makes a verification, sooner or later.
+ *
+ * @param familiar whether the password was right before
+ */
+export type Guard = (verify: () => Promise<boolean>, familiar: boolean) => Promise<boolean>;
+
 /** Users and their passwords. */
 export interface Passwords {
   /**
-   * Whether the password was right when it was verified a short time ago, if the file says the same of the user now;
-   * undefined when it was not verified. Costs next to nothing.
+   * Whether the password is the user's; takes as long for a user who is not there. Costs next to nothing when the same was
+   * asked a short time ago and the file says the same of the user now, and then `guard` is not called.
+   *
+   * @throws BusyError
    */
-  recall(user: string, password: string): boolean | undefined;
-  /** Takes as long for a user who is not there. @throws BusyError */
-  verify(user: string, password: string): Promise<boolean>;
+  check(user: string, password: string, guard: Guard): Promise<boolean>;
   has(user: string): boolean;
   /** Changes when the user's password does; undefined when there is no such user. Does not give the hash away. */
   fingerprint(user: string): string | undefined;
@@ -25,44 +35,39 @@ export interface Passwords {
   replace(users: Htpasswd): void;
 }
 
-/** A hash of nothing that anybody knows, of the given cost. */
-function dummyHash(cost: number): string {
-  const letters = './ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
-  const text = Array.from(randomBytes(52), (byte) => letters[byte % 64]).join('');
-  // The last character of the salt and of the hash have bits that must be 0.
-  return `$2b$${String(cost).padStart(2, '0')}$${text.slice(0, 21)}.${text.slice(21, 51)}.`;
-}
-
 export function createPasswords(initial: Htpasswd, bcrypt = new Bcrypt()): Passwords {
   const key = randomBytes(32);
   // Apart, so that those who guess do not push out those who know.
-  const right = new LRUCache<string, true>({ max: 10_000, ttl: knownFor });
+  const right = new LRUCache<string, { at: number }>({ max: 10_000, ttl: familiarFor });
   const wrong = new LRUCache<string, true>({ max: 10_000, ttl: knownFor });
   const running = new Map<string, Promise<boolean>>();
   let hashes = initial.hashes;
-  let dummy = dummyOf(initial);
+  let dummies = dummiesFor(initial);
 
-  /** Neither the password nor anything to try passwords on: the key is in this process only. */
-  const markOf = (user: string, password: string, hash: string) =>
-    createHmac('sha256', key).update(`${user}\0${hash}\0${password}`).digest('base64');
+  const digest = (...parts: string[]) => createHmac('sha256', key).update(parts.join('\0')).digest();
+
+  /** The hash of nobody's password, as costly for the same name each time as one of somebody's. */
+  const dummyOf = (user: string) => dummies[digest(user).readUInt32BE() % dummies.length] ?? dummyHash(usualCost);
 
   return {
-    recall(user, password) {
-      const mark = markOf(user, password, hashes.get(user) ?? dummy);
-      if (right.has(mark)) return true;
-      return wrong.has(mark) ? false : undefined;
-    },
+    async check(user, password, guard) {
+      const known = hashes.get(user);
+      const hash = known ?? dummyOf(user);
+      // Neither the password nor anything to try passwords on: the key is in this process only.
+      const mark = digest(user, hash, password).toString('base64');
+      const familiar = right.get(mark);
+      if (familiar !== undefined && Date.now() - familiar.at < knownFor) return true;
+      if (wrong.has(mark)) return false;
 
-    async verify(user, password) {
-      const hash = hashes.get(user) ?? dummy;
-      const mark = markOf(user, password, hash);
       // Clients come with several connections at once.
-      const verifying = running.get(mark) ?? bcrypt.verify(password, hash);
+      const before = running.get(mark);
+      if (before !== undefined) return before;
+      const verifying = guard(() => bcrypt.verify(password, hash), familiar !== undefined);
       running.set(mark, verifying);
       try {
-        // Nobody knows what the dummy is the hash of.
-        const isRight = (await verifying) && hash !== dummy;
-        (isRight ? right : wrong).set(mark, true);
+        const isRight = (await verifying) && known !== undefined;
+        if (isRight) right.set(mark, { at: Date.now() });
+        else wrong.set(mark, true);
         return isRight;
       } finally {
         running.delete(mark);
@@ -78,18 +83,26 @@ export function createPasswords(initial: Htpasswd, bcrypt = new Bcrypt()): Passw
 
     replace(users) {
       hashes = users.hashes;
-      dummy = dummyOf(users);
+      dummies = dummiesFor(users);
     },
   };
 }
 
-/** As costly as the most usual entry, so that time does not tell who exists. */
-function dummyOf({ hashes }: Htpasswd): string {
-  const counts = new Map<number, number>();
-  for (const hash of hashes.values()) {
+/** For each user one, with the cost of the user's own: so that time does not tell who exists. */
+function dummiesFor({ hashes }: Htpasswd): string[] {
+  const made = new Map<number, string>();
+  return [...hashes.values()].map((hash) => {
     const cost = costOf(hash) ?? usualCost;
-    counts.set(cost, (counts.get(cost) ?? 0) + 1);
-  }
-  const [usual = usualCost] = [...counts].sort(([, a], [, b]) => b - a)[0] ?? [];
-  return dummyHash(usual);
+    const dummy = made.get(cost) ?? dummyHash(cost);
+    made.set(cost, dummy);
+    return dummy;
+  });
+}
+
+/** A hash of nothing that anybody knows, of the given cost. */
+function dummyHash(cost: number): string {
+  const letters = './ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+  const text = Array.from(randomBytes(52), (byte) => letters[byte % 64]).join('');
+  // The last character of the salt and of the hash have bits that must be 0.
+  return `$2b$${String(cost).padStart(2, '0')}$${text.slice(0, 21)}.${text.slice(21, 51)}.`;
 }
