@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { Agent, fetch as fetchWith } from 'undici';
 import type { StorageDriver } from '../storage-drivers/driver.ts';
 import { type AccessController, openAccess } from './auth/access.ts';
@@ -19,6 +20,7 @@ import { createPasswords, type Passwords } from './auth/passwords/passwords.ts';
 import { Policy } from './auth/policy/policy.ts';
 import { ConfigError } from './config/finding.ts';
 import type { Config } from './config/schema.ts';
+import { signingAlgorithms } from './config/sections/auth.ts';
 import type { Log } from './http/log.ts';
 import { createSharedStore } from './shared-store.ts';
 import { watchFiles } from './watch-files.ts';
@@ -37,6 +39,8 @@ export interface AccessControl {
 
 export interface AccessControlOptions {
   readonly driver: StorageDriver;
+  /** Whether nothing may be stored. */
+  readonly readOnly: boolean;
   /** `http.prefix`, without a trailing slash. */
   readonly prefix: string;
   readonly log: Log;
@@ -85,7 +89,7 @@ async function openExternal(
     replace(log, 'the keys of the token server', async () => {
       trust = await read();
     });
-  const watching = watchFiles(files, reload);
+  const { readNow, close } = watchFiles(files, reload);
   const controller = createExternalAccess({
     realm: (origin) => (token.autoredirect ? `${origin}${token.autoredirectpath}` : realm),
     service,
@@ -93,29 +97,33 @@ async function openExternal(
     algorithms: token.signingalgorithms,
     trust: () => trust,
   });
-  return { controller, tokens: undefined, reload, close: async () => watching.close() };
+  return { controller, tokens: undefined, reload: readNow, close: async () => close() };
 }
 
 async function openBuiltin(
   config: BuiltinConfig,
-  { driver, prefix, log }: AccessControlOptions,
+  { driver, readOnly, prefix, log }: AccessControlOptions,
 ): Promise<AccessControl> {
   const { service, realm } = config;
   const users = await openUsers('auth.builtin.users', config.users, log);
   const store = createSharedStore(driver);
   const keys = await openSigningKeys({
     store,
+    readOnly,
     onFault: (error) => log.warn('the signing keys could not be read again; those that are known stay', { error }),
   });
-  let policy = policyOf(config);
+  let current = policyPart(config);
+  let policy = policyOf(current);
   const connections: Agent[] = [];
   const issuers = await Promise.all(config.issuers.map((issuer) => openIssuer(issuer, connections)));
   const authenticator = new Authenticator({
     passwords: users.passwords,
-    tokens: new AccessTokens(store),
-    issuers: createIssuers(issuers, (issuer, error) =>
-      log.warn('an issuer of ID tokens does not answer', { issuer, error }),
-    ),
+    tokens: new AccessTokens(store, { readOnly }),
+    issuers: createIssuers({
+      issuers,
+      algorithms: signingAlgorithms,
+      onFault: (issuer, error) => log.warn('an issuer of ID tokens does not answer', { issuer, error }),
+    }),
     attempts: new Attempts(),
     certificates: config.certificates,
     onFailure: (failure) => logFailure(log, failure),
@@ -131,7 +139,11 @@ async function openBuiltin(
     }),
     tokens: createTokenService({ authenticator, tokens, keys, policy: () => policy }),
     async reload(auth) {
-      if (auth?.builtin !== undefined) policy = policyOf(auth.builtin);
+      if (auth?.builtin !== undefined && !isDeepStrictEqual(policyPart(auth.builtin), current)) {
+        current = policyPart(auth.builtin);
+        policy = policyOf(current);
+        log.info('took over the policy', { rules: current.policy.length });
+      }
       await users.reload();
     },
     async close() {
@@ -142,7 +154,13 @@ async function openBuiltin(
   };
 }
 
-export function policyOf({ policy, groups }: Pick<BuiltinConfig, 'policy' | 'groups'>): Policy {
+type PolicyConfig = Pick<BuiltinConfig, 'policy' | 'groups'>;
+
+function policyPart({ policy, groups }: BuiltinConfig): PolicyConfig {
+  return { policy, groups };
+}
+
+export function policyOf({ policy, groups }: PolicyConfig): Policy {
   return new Policy({ rules: policy, groups });
 }
 
@@ -180,8 +198,8 @@ async function openUsers(key: string, path: string | undefined, log: Log): Promi
   };
   const passwords = createPasswords(await faultOf(key, path, read()));
   const reload = () => replace(log, `the users in ${path}`, async () => passwords.replace(await read()));
-  const watching = watchFiles([path], reload);
-  return { passwords, reload, close: async () => watching.close() };
+  const { readNow, close } = watchFiles([path], reload);
+  return { passwords, reload: readNow, close: async () => close() };
 }
 
 /** Never throws: what cannot be used is not taken over. */

@@ -66,7 +66,7 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
   const prefix = http.prefix.replace(/\/$/, '');
   const app = createApp({
     registry,
-    access: { authorize: (request, access) => opened().controller.authorize(request, access) },
+    access: { authorize: (...asked) => opened().controller.authorize(...asked) },
     tokens:
       config.auth?.builtin === undefined
         ? undefined
@@ -112,7 +112,7 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
         obstacle = error;
       },
     });
-    control = await openAccessControl(config.auth, { driver, prefix, log });
+    control = await openAccessControl(config.auth, { driver, readOnly, prefix, log });
   } catch (error) {
     await listening.drain(0);
     await driver.close?.();

@@ -53,9 +53,10 @@ export interface ClientCertificate {
 export interface AccessController {
   /**
    * @param access all of it is needed; nothing: the caller only has to be somebody who may be here at all
+   * @param helpful what a client that is sent for a token had better ask for too: pulling from where it wants to mount
    * @throws RegistryError UNAUTHORIZED (with a `WWW-Authenticate` header), DENIED or TOOMANYREQUESTS
    */
-  authorize(request: AccessRequest, access: readonly Access[]): Promise<Authorized>;
+  authorize(request: AccessRequest, access: readonly Access[], helpful?: readonly Access[]): Promise<Authorized>;
 }
 
 const everybody: Authorized = { subject: '', allows: () => true, sees: () => true };

@@ -1,6 +1,6 @@
 import { RegistryError, type RegistryErrorOptions } from '../oci/errors.ts';
 import type { Access } from './access.ts';
-import { formatScope } from './scope.ts';
+import { formatScope, isSearch } from './scope.ts';
 
 /** RFC 6750, 3.1, as distribution's token specification uses it; clients decide by it whether to ask for another token. */
 export type BearerFault = 'invalid_token' | 'insufficient_scope';
@@ -15,10 +15,12 @@ export interface BearerChallenge {
 
 /** 401 that sends the client for a token. The status is 401 for a lack of scope too: clients know nothing else. */
 export function bearerChallenge({ realm, service, access, fault }: BearerChallenge, message?: string): RegistryError {
+  // Nobody has to ask for searching: it shows what the caller may pull.
+  const asked = access.filter((item) => !isSearch(item));
   const parameters = [
     `realm="${quotable(realm)}"`,
     `service="${quotable(service)}"`,
-    ...(access.length > 0 ? [`scope="${access.map(formatScope).join(' ')}"`] : []),
+    ...(asked.length > 0 ? [`scope="${asked.map(formatScope).join(' ')}"`] : []),
     ...(fault === undefined ? [] : [`error="${fault}"`]),
   ];
   return unauthorized(`Bearer ${parameters.join(',')}`, access, message);

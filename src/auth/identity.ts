@@ -1,4 +1,4 @@
-import type { Action } from './access.ts';
+import { z } from 'zod';
 
 /**
  * Who somebody proved to be. In policies it is written `<kind>:<name>`: `user:alice`, `token:ci`,
@@ -14,11 +14,12 @@ export interface Identity {
   readonly limits?: readonly Grant[];
 }
 
-/** Actions on all repositories that a pattern names, see {@link file://./policy/glob.ts}. */
-export interface Grant {
-  readonly repositories: readonly string[];
-  readonly actions: readonly Action[];
-}
+/** Actions on all repositories that a pattern names, see `createGlob`. As it is stored, and stands in tokens. */
+export const grant = z.object({
+  repositories: z.array(z.string()),
+  actions: z.array(z.enum(['pull', 'push', 'delete'])),
+});
+export type Grant = z.output<typeof grant>;
 
 export function formatIdentity(identity: Identity | undefined): string {
   return identity === undefined ? 'anonymous' : `${identity.kind}:${identity.name}`;

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { chmod, chown, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { chmod, chown, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
+import { accessTokenFront } from '../auth/builtin/access-tokens.ts';
 import { Bcrypt, hashPassword, maxPasswordLength, usualCost } from '../auth/passwords/bcrypt.ts';
 import { parseHtpasswd, withoutUser, withUser } from '../auth/passwords/htpasswd.ts';
 import { CommandError } from './command-error.ts';
@@ -22,8 +23,7 @@ export function addHtpasswd(program: Command): void {
     .summary('add a user, or give a user another password')
     .option('-C, --cost <cost>', `the work of a verification, as a power of two, from 4 to 17`, parseCost, usualCost)
     .action(async (file: string, user: string, { cost }: { cost: number }) => {
-      const text = await readOrEmpty(file);
-      parseHtpasswd(text);
+      parseHtpasswd(await readOrEmpty(file));
       const password = await readPassword({ repeat: true });
       if (password === '') throw new CommandError('the password must not be empty');
       if (Buffer.byteLength(password) > maxPasswordLength) {
@@ -31,8 +31,14 @@ export function addHtpasswd(program: Command): void {
           `the password must not have more than ${maxPasswordLength} bytes: bcrypt looks at no more`,
         );
       }
+      if (password.startsWith(accessTokenFront)) {
+        throw new CommandError(`the password must not begin with ${accessTokenFront}, as access tokens do`);
+      }
+      const hash = await hashPassword(password, cost);
+      // Read again: others may have changed it while the password was typed.
+      const text = await readOrEmpty(file);
       const { found } = withoutUser(text, user);
-      await replaceFile(file, withUser(text, user, await hashPassword(password, cost)));
+      await replaceFile(file, withUser(text, user, hash));
       console.log(`${found ? 'changed the password of' : 'added'} ${user}`);
     });
 
@@ -82,8 +88,9 @@ async function readOrEmpty(file: string): Promise<string> {
   });
 }
 
-/** At once, so that a running registry never reads half of it; owner and mode stay. */
-async function replaceFile(file: string, text: string): Promise<void> {
+/** At once, so that a running registry never reads half of it; owner and mode stay, and so do links to it. */
+async function replaceFile(path: string, text: string): Promise<void> {
+  const file = await realpath(path).catch(() => path);
   const before = await stat(file).catch(() => undefined);
   const fresh = join(dirname(file), `.htpasswd-${randomUUID()}`);
   try {
@@ -101,6 +108,9 @@ async function replaceFile(file: string, text: string): Promise<void> {
     await rename(fresh, file);
   } catch (error) {
     await rm(fresh, { force: true });
+    if (error instanceof Error && 'code' in error && error.code === 'EBUSY') {
+      throw new CommandError(`${file} is mounted by itself and cannot be replaced; mount its folder instead`);
+    }
     throw error;
   }
 }

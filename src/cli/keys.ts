@@ -1,7 +1,15 @@
 import type { Command } from 'commander';
 import { readKeys, rotateKeys } from '../auth/builtin/keys.ts';
+import { CommandError } from './command-error.ts';
 import { parseAge } from './duration.ts';
 import { withSharedStore } from './shared-store.ts';
+
+/** In milliseconds. */
+const leastOverlap = 600_000;
+
+function warn(error: unknown): void {
+  console.error(`warning: ${error instanceof Error ? error.message : error}`);
+}
 
 export function addKeys(program: Command): void {
   const keys = program
@@ -17,7 +25,7 @@ export function addKeys(program: Command): void {
     .option('-c, --config <file>', 'the configuration file')
     .action(async ({ config }: { config?: string }) => {
       await withSharedStore(config, async (store) => {
-        for (const { kid, created, expires } of await readKeys(store)) {
+        for (const { kid, created, expires } of await readKeys(store, warn)) {
           const state = expires === undefined ? 'signs' : `is believed until ${expires.toISOString()}`;
           console.log(`${kid}  made ${created.toISOString()}  ${state}`);
         }
@@ -28,13 +36,18 @@ export function addKeys(program: Command): void {
     .command('rotate')
     .summary('make a new key to sign with')
     .description(
-      'Running servers sign with the new key within a minute. What the keys before it have signed is believed for the overlap; its default is auth.builtin.loginlifetime, after which no login of theirs is left.',
+      'Running servers sign with the new key when all have seen it, after half a minute. What the keys before it have signed is believed for the overlap; its default is auth.builtin.loginlifetime, after which no login of theirs is left.',
     )
     .option('-o, --overlap <age>', 'how long the keys before it are believed, e.g. 24h', parseAge)
     .option('--revoke', 'delete the keys before it: everybody has to log in again')
     .option('-c, --config <file>', 'the configuration file')
     .action(async ({ overlap, revoke, config }: { overlap?: number; revoke?: boolean; config?: string }) => {
       await withSharedStore(config, async (store, builtin) => {
+        if (overlap !== undefined && overlap < leastOverlap) {
+          throw new CommandError(
+            '--overlap must be at least 10m: servers sign with the new key after half a minute, and what is signed before serves for a while. To end everything at once use --revoke',
+          );
+        }
         const { kid, before } = await rotateKeys(store, revoke === true ? 0 : (overlap ?? builtin.loginlifetime));
         console.log(`made ${kid}`);
         for (const key of before) console.log(`${revoke === true ? 'deleted' : 'retired'} ${key.kid}`);

@@ -34,18 +34,12 @@ export function addPolicy(program: Command): void {
     .option('-c, --config <file>', 'the configuration file')
     .action((options: ExplainOptions) =>
       withSharedStore(options.config, async (store, builtin) => {
+        const given = [options.user, options.token, options.identity].filter((one) => one !== undefined);
+        if (given.length > 1) throw new CommandError('--user, --token and --identity exclude each other');
         const name = parseRepositoryName(options.repository);
         const action = parseAction(options.action);
-        const identity = await identityOf(options, new AccessTokens(store));
-        const { rules } = policyOf(builtin).explain(identity, name, action);
-        const rights = policyOf(builtin).rightsOf(identity);
-        const allowed =
-          action === 'catalog'
-            ? rights.allows({ type: 'registry', name: 'catalog', actions: ['*'] })
-            : (action === 'admin' ? (['pull', 'push', 'delete'] as const) : [action]).every((one) =>
-                rights.allows({ type: 'repository', name, actions: [one] }),
-              );
-
+        const identity = await identityOf(options, new AccessTokens(store, { readOnly: true }));
+        const { allowed, rules } = policyOf(builtin).explain(identity, name, action);
         console.log(`${formatIdentity(identity)} ${allowed ? 'may' : 'may not'} ${action} ${name}`);
         for (const { index, repository, action: has } of rules) {
           const rule = builtin.policy[index];
@@ -74,11 +68,11 @@ function parseAction(text: string): PolicyAction {
 
 async function identityOf(options: ExplainOptions, tokens: AccessTokens): Promise<Identity | undefined> {
   if (options.token !== undefined) {
-    for await (const { id, name } of tokens.list()) {
+    for await (const { id, name } of tokens.list(() => {})) {
       if (name !== options.token) continue;
-      const identity = await tokens.identityOf(id);
-      if (identity === undefined) throw new CommandError(`the token ${name} has expired`);
-      return identity;
+      const found = await tokens.resume(id);
+      if (found === undefined) throw new CommandError(`the token ${name} has expired`);
+      return found.identity;
     }
     throw new CommandError(`there is no token ${options.token}`);
   }

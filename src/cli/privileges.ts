@@ -1,7 +1,7 @@
 import { lchown, lstat, opendir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ConfigError } from '../config/finding.ts';
-import type { Log } from '../http/log.ts';
+import type { Config } from '../config/schema.ts';
 
 /**
  * Becomes the user in `BERTH_USER` (`uid:gid`, both numbers) when started as root: so that a container can be given any
@@ -9,9 +9,10 @@ import type { Log } from '../http/log.ts';
  * distribution's image leaves it, is handed to that user first; distribution, as root, can read and write it afterwards
  * as before.
  *
- * @param folder the folder of the storage; undefined: it has none
+ * @param tell is told, now and then, of the handing over
  */
-export async function dropPrivileges(user: string | undefined, folder: string | undefined, log: Log): Promise<void> {
+export async function dropPrivileges({ driver }: Config['storage'], tell: Tell): Promise<void> {
+  const user = process.env.BERTH_USER;
   if (user === undefined || user === '' || process.getuid?.() !== 0) return;
   const [, uid, gid] = /^(\d{1,9}):(\d{1,9})$/.exec(user) ?? [];
   if (uid === undefined || gid === undefined) {
@@ -19,13 +20,16 @@ export async function dropPrivileges(user: string | undefined, folder: string | 
     throw new ConfigError([{ source: 'BERTH_USER', key: '', value: user, message }]);
   }
   if (Number(uid) === 0) return;
-  if (folder !== undefined) await handOver(folder, Number(uid), Number(gid), log);
+  const { rootdirectory = '/var/lib/registry' } = driver.parameters;
+  if (driver.name === 'filesystem') await handOver(String(rootdirectory), Number(uid), Number(gid), tell);
   process.setgroups?.([Number(gid)]);
   process.setgid?.(Number(gid));
   process.setuid?.(Number(uid));
 }
 
-async function handOver(folder: string, uid: number, gid: number, log: Log): Promise<void> {
+type Tell = (message: string, fields: Readonly<Record<string, unknown>>) => void;
+
+async function handOver(folder: string, uid: number, gid: number, tell: Tell): Promise<void> {
   let changed = 0;
   let told = Date.now();
 
@@ -38,11 +42,11 @@ async function handOver(folder: string, uid: number, gid: number, log: Log): Pro
     changed++;
     if (Date.now() - told < 5_000) return;
     told = Date.now();
-    log.info('handing the storage over to the user of the registry', { folder, uid, gid, files: changed });
+    tell('handing the storage over to the user of the registry', { folder, uid, gid, files: changed });
   }
 
   const top = await lstat(folder).catch(() => undefined);
   if (top === undefined || top.uid !== 0) return;
   await visit(folder);
-  log.info('handed the storage over to the user of the registry', { folder, uid, gid, files: changed });
+  tell('handed the storage over to the user of the registry', { folder, uid, gid, files: changed });
 }

@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline';
+import { StringDecoder } from 'node:string_decoder';
 import { CommandError } from './command-error.ts';
 
 /**
@@ -22,6 +23,7 @@ function ask(question: string): Promise<string> {
     process.stderr.write(question);
     const { stdin } = process;
     let text = '';
+    const decoder = new StringDecoder('utf8');
     const end = (settle: () => void) => {
       stdin.setRawMode(false);
       stdin.pause();
@@ -30,8 +32,8 @@ function ask(question: string): Promise<string> {
       settle();
     };
     const take = (chunk: Buffer) => {
-      for (const character of chunk.toString('utf8')) {
-        if (character === '\r' || character === '\n') return end(() => resolve(text));
+      for (const character of decoder.write(chunk)) {
+        if (character === '\r' || character === '\n' || character === '\u0004') return end(() => resolve(text));
         if (character === '\u0003') return end(() => reject(new CommandError('interrupted')));
         if (character === '\u007f' || character === '\b') text = [...text].slice(0, -1).join('');
         else text += character;

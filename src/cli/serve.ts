@@ -1,8 +1,10 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Command } from 'commander';
 import { formatFinding } from '../config/finding.ts';
 import { findConfigPath } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
 import { createLog } from '../observe/log.ts';
-import { startServer } from '../server.ts';
+import { type Server, startServer } from '../server.ts';
 import { watchFiles } from '../watch-files.ts';
 import { configure } from './configure.ts';
 import { dropPrivileges } from './privileges.ts';
@@ -20,29 +22,37 @@ export function addServe(program: Command): void {
 }
 
 async function serve(path: string | undefined): Promise<void> {
+  const file = findConfigPath({ argument: path, environment: process.env });
+  let started: (server: Server) => void = () => {};
+  const running = new Promise<Server>((resolve) => {
+    started = resolve;
+  });
+  // From before it is read the first time: nothing that is changed while the server starts is missed.
+  const watching = watchFiles(file === undefined ? [] : [file], async () => reload(await running));
+  process.on('SIGHUP', () => void watching.readNow());
+
   const { config, source, warnings } = await configure(path);
   const { level, formatter, fields, accesslog } = config.log;
   const log = createLog({ level, formatter, fields, accessLog: !accesslog.disabled });
   log.info('starting', { version: version(), node: process.version, configuration: source });
   for (const warning of warnings) log.warn('configuration', { finding: formatFinding(warning) });
 
-  const folder = config.storage.driver.parameters.rootdirectory;
-  const root = config.storage.driver.name === 'filesystem' ? String(folder ?? '/var/lib/registry') : undefined;
-  const server = await startServer(config, log, () => dropPrivileges(process.env.BERTH_USER, root, log));
+  const server = await startServer(config, log, () => dropPrivileges(config.storage, log.info));
   log.info('listening', { address: server.address });
+  started(server);
 
-  const reload = async () => {
+  async function reload({ reload }: Server): Promise<void> {
     try {
-      await server.reload((await configure(path)).config.auth);
+      const fresh = (await configure(path)).config;
+      if (!isDeepStrictEqual(withoutPolicy(fresh), withoutPolicy(config))) {
+        log.warn('the configuration was changed; all of it but policy and groups counts from the next start on');
+      }
+      await reload(fresh.auth);
     } catch (error) {
       log.error('the configuration cannot be used; the one that was read before stays', { error });
-      await server.reload(undefined);
+      await reload(undefined);
     }
-  };
-  process.on('SIGHUP', () => void reload());
-  // A policy that was changed in the file is taken over without a signal.
-  const file = findConfigPath({ argument: path, environment: process.env });
-  if (config.auth?.builtin !== undefined && file !== undefined) watchFiles([file], reload);
+  }
   const stop = async (signal: string) => {
     log.info('stopping', { signal });
     await server.close();
@@ -57,4 +67,12 @@ async function serve(path: string | undefined): Promise<void> {
       void stop(signal);
     });
   }
+}
+
+/** What is taken over at the start only. */
+function withoutPolicy(config: Config): unknown {
+  const { auth, ...rest } = config;
+  if (auth?.builtin === undefined) return config;
+  const { policy: _, groups: __, ...builtin } = auth.builtin;
+  return { ...rest, auth: { ...auth, builtin } };
 }

@@ -5,6 +5,7 @@ import { revealSecrets } from '../config/secret.ts';
 import { createSharedStore } from '../shared-store.ts';
 import { CommandError } from './command-error.ts';
 import { configure } from './configure.ts';
+import { dropPrivileges } from './privileges.ts';
 
 /** The configuration, which must have `auth.builtin`, and what that shares among replicas. */
 export async function withSharedStore<T>(
@@ -15,6 +16,10 @@ export async function withSharedStore<T>(
   const builtin = config.auth?.builtin;
   if (builtin === undefined) throw new CommandError(`${source} has no section auth.builtin`);
   const { name, parameters } = config.storage.driver;
+  if (name === 'inmemory')
+    throw new CommandError(`${source} keeps everything in the memory of the server, which no command can reach`);
+  // As the server does: what root makes, it could not read.
+  await dropPrivileges(config.storage, () => {});
   const driver = createDriver(name, revealSecrets(parameters));
   try {
     return await use(createSharedStore(driver), builtin);

@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Action } from '../auth/access.ts';
 import { type AccessToken, AccessTokens } from '../auth/builtin/access-tokens.ts';
+import { isRepositoryPattern } from '../config/sections/auth.ts';
 import { CommandError } from './command-error.ts';
 import { parseAge } from './duration.ts';
 import { withSharedStore } from './shared-store.ts';
@@ -44,7 +45,7 @@ Example:
     .action(async ({ name, user, repository, actions, expires, config }: CreateOptions) => {
       const repositories = repository?.flatMap((list) => list.split(',')) ?? (user === undefined ? [] : ['**']);
       await withSharedStore(config, async (store) => {
-        const created = await new AccessTokens(store).create({
+        const created = await new AccessTokens(store, { readOnly: false }).create({
           name,
           user,
           repositories: repositories.map(checkPattern),
@@ -64,7 +65,7 @@ Example:
     .action(async ({ json, config }: { json?: boolean; config?: string }) => {
       await withSharedStore(config, async (store) => {
         const tokens: AccessToken[] = [];
-        for await (const one of new AccessTokens(store).list()) tokens.push(one);
+        for await (const one of new AccessTokens(store, { readOnly: true }).list(warn)) tokens.push(one);
         tokens.sort((a, b) => (a.name < b.name ? -1 : 1));
         if (json) console.log(JSON.stringify(tokens, undefined, 2));
         else printTable(tokens);
@@ -76,13 +77,15 @@ Example:
     .argument('<name-or-id>', 'as list shows it')
     .summary('revoke a token')
     .description(
-      'What was logged in with it can do nothing new after ten seconds; requests under way may go on for auth.builtin.tokenlifetime.',
+      'After ten seconds nobody can log in with it any more. A client that has just done so can go on for auth.builtin.tokenlifetime and a minute; logins that it keeps (docker login) are of no use then.',
     )
     .option('-c, --config <file>', 'the configuration file')
     .action(async (wanted: string, { config }: { config?: string }) => {
       await withSharedStore(config, async (store) => {
-        const tokens = new AccessTokens(store);
-        for await (const { id, name } of tokens.list()) {
+        const tokens = new AccessTokens(store, { readOnly: false });
+        // Also one that cannot be read any more.
+        if (await tokens.revoke(wanted)) return console.log(`revoked ${wanted}`);
+        for await (const { id, name } of tokens.list(warn)) {
           if (id !== wanted && name !== wanted) continue;
           await tokens.revoke(id);
           console.log(`revoked ${name} (${id})`);
@@ -93,6 +96,10 @@ Example:
     });
 }
 
+function warn(error: Error): void {
+  console.error(`warning: ${error.message}`);
+}
+
 function parseActions(text: string): Action[] {
   const actions = text.split(',').map((action) => action.trim());
   if (actions.every((action) => ['pull', 'push', 'delete'].includes(action))) return actions as Action[];
@@ -100,7 +107,7 @@ function parseActions(text: string): Action[] {
 }
 
 function checkPattern(pattern: string): string {
-  if (/^(?!\/)[a-z0-9._/*{}-]+$/.test(pattern)) return pattern;
+  if (isRepositoryPattern(pattern)) return pattern;
   throw new CommandError(`${pattern} is no pattern of repository names, such as library/* or team-a/**`);
 }
 

@@ -57,9 +57,10 @@ export function createAnswer({ health, headers, log, ...addressing }: AnswerOpti
       const time = new Date();
       const request = new ApiRequest(context, addressing);
       running++;
-      const response = await run(context, request, respond);
-      running--;
-      if (running === 0) idle?.();
+      const response = await run(context, request, respond).finally(() => {
+        running--;
+        if (running === 0) idle?.();
+      });
       const { incoming } = context.env ?? {};
       log.access({
         time,

@@ -2,11 +2,11 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 import type { Action } from '../access.ts';
-import type { Grant, Identity } from '../identity.ts';
-import { readJson, type SharedStore, writeJson } from '../store.ts';
+import { type Grant, grant, type Identity } from '../identity.ts';
+import { type SharedStore, writeJson } from '../store.ts';
 
 /** Letters and digits only, so that no shell and no URL needs quotes. The front tells scanners for secrets what it is. */
-const front = 'berth_';
+export const accessTokenFront = 'berth_';
 const letters = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const idLength = 12;
 const secretLength = 43;
@@ -27,9 +27,7 @@ const record = z.object({
   created: z.iso.datetime(),
   expires: z.iso.datetime().optional(),
   user: z.string().optional(),
-  grants: z.array(
-    z.object({ repositories: z.array(z.string()), actions: z.array(z.enum(['pull', 'push', 'delete'])) }),
-  ),
+  grants: z.array(grant),
 });
 
 /** What is known of an access token; the token itself is known to its owner alone. */
@@ -53,6 +51,12 @@ export interface NewAccessToken {
   readonly expires?: Date | undefined;
 }
 
+/** Whose a token is, and until when; undefined: until it is revoked. */
+export interface Identified {
+  readonly identity: Identity;
+  readonly expires: Date | undefined;
+}
+
 /** The name is taken, or is none. */
 export class TokenNameError extends Error {
   override readonly name = 'TokenNameError';
@@ -60,16 +64,19 @@ export class TokenNameError extends Error {
 }
 
 export function isAccessToken(password: string): boolean {
-  return password.startsWith(front);
+  return password.startsWith(accessTokenFront);
 }
 
 export class AccessTokens {
   readonly #store: SharedStore;
+  readonly #readOnly: boolean;
   readonly #known = new LRUCache<string, z.output<typeof record>>({ max: 1_000, ttl: knownFor });
   readonly #used = new LRUCache<string, true>({ max: 10_000, ttl: useGrain });
 
-  constructor(store: SharedStore) {
+  /** @param readOnly whether uses are not recorded */
+  constructor(store: SharedStore, { readOnly }: { readonly readOnly: boolean }) {
     this.#store = store;
+    this.#readOnly = readOnly;
   }
 
   /** @returns the token, which cannot be shown again @throws TokenNameError */
@@ -77,7 +84,7 @@ export class AccessTokens {
     if (!/^[a-z0-9]+(?:[._-][a-z0-9]+)*$/.test(name) || name.length > 100) {
       throw new TokenNameError('the name of a token must be lower-case letters and digits, divided by one of . _ -');
     }
-    for await (const token of this.list())
+    for await (const token of this.list(() => {}))
       if (token.name === name) throw new TokenNameError(`there is a token ${name} already`);
     const [id, secret] = [randomText(idLength), randomText(secretLength)];
     const content: z.input<typeof record> = {
@@ -89,43 +96,45 @@ export class AccessTokens {
       grants: [{ repositories: [...repositories], actions: [...actions] }],
     };
     await writeJson(this.#store, `${folder}/${id}`, content);
-    return { id, token: `${front}${id}${secret}` };
+    return { id, token: `${accessTokenFront}${id}${secret}` };
   }
 
   /** Whose it is; undefined when it is none, is expired or was revoked. */
-  async identify(token: string): Promise<Identity | undefined> {
-    if (token.length !== front.length + idLength + secretLength || !/^berth_[0-9A-Za-z]+$/.test(token))
+  async identify(token: string): Promise<Identified | undefined> {
+    if (token.length !== accessTokenFront.length + idLength + secretLength || !/^berth_[0-9A-Za-z]+$/.test(token))
       return undefined;
-    const id = token.slice(front.length, front.length + idLength);
+    const id = AccessTokens.idOf(token);
     const content = await this.#read(id);
-    const hash = hashOf(token.slice(front.length + idLength));
+    const hash = hashOf(token.slice(accessTokenFront.length + idLength));
     if (
       content === undefined ||
       !timingSafeEqual(Buffer.from(hash), Buffer.from(content.hash.padEnd(64).slice(0, 64)))
     ) {
       return undefined;
     }
-    const identity = identityOf(content);
-    if (identity !== undefined) this.#recordUse(id);
-    return identity;
+    return this.#use(id, content);
   }
 
   /** Whose it is, for who has proved it before; undefined when it is expired or was revoked. */
-  async identityOf(id: string): Promise<Identity | undefined> {
+  async resume(id: string): Promise<Identified | undefined> {
     const content = await this.#read(id);
-    return content && identityOf(content);
+    return content && this.#use(id, content);
   }
 
   /** The id in a token. */
   static idOf(token: string): string {
-    return token.slice(front.length, front.length + idLength);
+    return token.slice(accessTokenFront.length, accessTokenFront.length + idLength);
   }
 
-  async *list(): AsyncGenerator<AccessToken> {
+  /** @param onDamaged told of what is no token and is left out */
+  async *list(onDamaged: (error: Error) => void): AsyncGenerator<AccessToken> {
     for (const id of await this.#store.list(folder)) {
-      const value = await readJson(this.#store, `${folder}/${id}`);
-      if (value === undefined) continue;
-      const { name, created, expires, user, grants } = record.parse(value);
+      const content = await this.#read(id).catch((error) => {
+        onDamaged(error);
+        return undefined;
+      });
+      if (content === undefined) continue;
+      const { name, created, expires, user, grants } = content;
       const use = await this.#store.get(`${usesFolder}/${id}`);
       yield {
         id,
@@ -142,31 +151,42 @@ export class AccessTokens {
   /** @returns whether it was there */
   async revoke(id: string): Promise<boolean> {
     this.#known.delete(id);
+    const found = await this.#store.delete(`${folder}/${id}`);
     await this.#store.delete(`${usesFolder}/${id}`);
-    return this.#store.delete(`${folder}/${id}`);
+    return found;
   }
 
   async #read(id: string): Promise<z.output<typeof record> | undefined> {
     const known = this.#known.get(id);
     if (known !== undefined) return known;
-    const value = await readJson(this.#store, `${folder}/${id}`);
+    const value = await this.#store.get(`${folder}/${id}`);
     if (value === undefined) return undefined;
-    const content = record.parse(value);
-    this.#known.set(id, content);
-    return content;
+    try {
+      const content = record.parse(JSON.parse(value.toString('utf8')));
+      this.#known.set(id, content);
+      return content;
+    } catch (cause) {
+      throw new Error(`${folder}/${id} in the storage is not an access token`, { cause });
+    }
+  }
+
+  #use(id: string, content: z.output<typeof record>): Identified | undefined {
+    const { name, user, grants } = content;
+    const expires = content.expires === undefined ? undefined : new Date(content.expires);
+    if (expires !== undefined && expires.getTime() <= Date.now()) return undefined;
+    this.#recordUse(id);
+    const identity: Identity =
+      user === undefined ? { kind: 'token', name, grants } : { kind: 'user', name: user, limits: grants };
+    return { identity, expires };
   }
 
   /** Nobody waits for it, and nobody is refused when it fails. */
   #recordUse(id: string): void {
     if (this.#used.has(id)) return;
     this.#used.set(id, true);
+    if (this.#readOnly) return;
     this.#store.put(`${usesFolder}/${id}`, Buffer.from(new Date().toISOString())).catch(() => this.#used.delete(id));
   }
-}
-
-function identityOf({ name, user, expires, grants }: z.output<typeof record>): Identity | undefined {
-  if (expires !== undefined && new Date(expires).getTime() <= Date.now()) return undefined;
-  return user === undefined ? { kind: 'token', name, grants } : { kind: 'user', name: user, limits: grants };
 }
 
 function hashOf(secret: string): string {

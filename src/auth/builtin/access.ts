@@ -1,10 +1,11 @@
 import { isRegistryError, RegistryError } from '../../oci/errors.ts';
+import type { RepositoryName } from '../../oci/name.ts';
 import type { Access, AccessController, AccessRequest, Authorized } from '../access.ts';
 import { type BearerFault, bearerChallenge, detailOf } from '../challenge.ts';
-import { parseAuthorization } from '../credentials.ts';
-import type { Identity } from '../identity.ts';
-import type { Policy } from '../policy/policy.ts';
-import { covers } from '../scope.ts';
+import { type BasicCredentials, parseAuthorization } from '../credentials.ts';
+import { formatIdentity, type Identity } from '../identity.ts';
+import type { Policy, Rights } from '../policy/policy.ts';
+import { covers, isSearch } from '../scope.ts';
 import type { Authenticator } from './authenticator.ts';
 import type { Tokens } from './tokens.ts';
 
@@ -25,63 +26,63 @@ export interface BuiltinAccessOptions {
 export function createBuiltinAccess(options: BuiltinAccessOptions): AccessController {
   const { authenticator, tokens, policy, service, realm } = options;
 
-  function challenge(request: AccessRequest, access: readonly Access[], fault?: BearerFault, message?: string) {
-    const named = access.filter((item) => !isSearch(item));
-    return bearerChallenge({ realm: realm(request.origin), service, access: named, fault }, message);
-  }
+  type Refuse = (fault?: BearerFault, message?: string) => RegistryError;
 
   /** @param granted what a token is limited to; undefined: nothing limits but the policy */
-  function authorized(identity: Identity | undefined, granted: readonly Access[] | undefined): Authorized {
-    const rights = policy().rightsOf(identity);
+  function authorized(identity: Identity | undefined, rights: Rights, granted?: readonly Access[]): Authorized {
+    const sees = (name: RepositoryName, by: (access: Access) => boolean) =>
+      by({ type: 'repository', name, actions: ['pull'] });
+    const allows = (access: Access) => rights.allows(access) && (granted === undefined || covers(granted, access));
+    // Who asks for the catalogue or a search asks for all that it may see; other tokens name what they are for.
+    const lists = granted === undefined || granted.some(({ type }) => type === 'registry');
+    const open = policy().rightsOf(undefined);
     return {
-      subject: identity?.name ?? '',
-      allows: (access) => (granted === undefined || covers(granted, access)) && rights.allows(access),
-      sees: (name) => rights.allows({ type: 'repository', name, actions: ['pull'] }),
+      subject: identity === undefined || identity.kind === 'user' ? (identity?.name ?? '') : formatIdentity(identity),
+      allows,
+      sees: (name) => sees(name, lists ? rights.allows : allows) || sees(name, open.allows),
     };
   }
 
-  function isAllowed(identity: Identity | undefined, access: readonly Access[]): boolean {
-    const rights = policy().rightsOf(identity);
-    return access.every((item) => rights.allows(item));
-  }
-
-  async function withToken(request: AccessRequest, text: string, access: readonly Access[]): Promise<Authorized> {
+  async function withToken(text: string, access: readonly Access[], refuse: Refuse): Promise<Authorized> {
     const token = await tokens.verify(text);
     if (token === undefined || (token.identity !== undefined && !authenticator.isStillThere(token.identity))) {
-      throw challenge(request, access, 'invalid_token');
+      throw refuse('invalid_token');
     }
-    const named = access.every((item) => isSearch(item) || covers(token.access, item));
-    if (!named || !isAllowed(token.identity, access)) throw challenge(request, access, 'insufficient_scope');
-    return authorized(token.identity, token.access);
+    const rights = policy().rightsOf(token.identity);
+    const named = (item: Access) => isSearch(item) || covers(token.access, item);
+    if (access.every((item) => named(item) && rights.allows(item))) {
+      return authorized(token.identity, rights, token.access);
+    }
+    throw refuse('insufficient_scope');
+  }
+
+  async function identify(credentials: BasicCredentials, address: string, refuse: Refuse): Promise<Identity> {
+    try {
+      return (await authenticator.authenticate(credentials, address)).identity;
+    } catch (error) {
+      throw isRegistryError(error, 'UNAUTHORIZED') ? refuse(undefined, error.message) : error;
+    }
   }
 
   return {
-    async authorize(request, access) {
-      const credentials = readCredentials(request, () => challenge(request, access, 'invalid_token'));
-      if (credentials?.scheme === 'bearer') return withToken(request, credentials.token, access);
+    async authorize(request, access, helpful = []) {
+      const refuse: Refuse = (fault, message) =>
+        bearerChallenge({ realm: realm(request.origin), service, access: [...access, ...helpful], fault }, message);
+      const credentials = readCredentials(request, () => refuse('invalid_token'));
+      if (credentials?.scheme === 'bearer') return withToken(credentials.token, access, refuse);
       const identity =
         credentials === undefined
           ? authenticator.ofCertificate(request.certificate)
-          : await authenticator.authenticate(credentials, request.remoteAddress).then(
-              (authenticated) => authenticated.identity,
-              (error: unknown) => {
-                throw isRegistryError(error, 'UNAUTHORIZED')
-                  ? challenge(request, access, undefined, error.message)
-                  : error;
-              },
-            );
+          : await identify(credentials, request.remoteAddress, refuse);
+      const rights = policy().rightsOf(identity);
       // A client that names nothing asks whether it has to log in: it would never do so if it heard that it need not.
-      const pings = access.length === 0 && identity === undefined;
-      if (!pings && isAllowed(identity, access)) return authorized(identity, undefined);
-      if (identity === undefined) throw challenge(request, access);
+      const pings = access.length === 0 && credentials === undefined;
+      if (!pings && access.every(rights.allows)) return authorized(identity, rights);
+      // Who has shown a certificate may still have a password.
+      if (credentials === undefined) throw refuse();
       throw new RegistryError('DENIED', { detail: detailOf(access) });
     },
   };
-}
-
-/** What nobody has to ask for: it shows no more than the caller may pull. */
-function isSearch({ type, name }: Access): boolean {
-  return type === 'registry' && name === 'search';
 }
 
 function readCredentials(request: AccessRequest, fault: () => RegistryError) {

@@ -34,6 +34,8 @@ export interface LoginFailure {
 export interface Authenticated {
   readonly identity: Identity;
   readonly login: Login | undefined;
+  /** When the credentials end, and all that rests on them; undefined: nobody knows yet. */
+  readonly expires: Date | undefined;
 }
 
 /** Says who it is that comes with a password, an access token, an ID token or a certificate. */
@@ -62,9 +64,9 @@ export class Authenticator {
       if (passwords.fingerprint(login.name) === login.password) return this.#withPassword(login.name);
       return this.#refuse('login', login.name, address);
     }
-    const identity = await tokens.identityOf(login.token);
-    if (identity === undefined || !this.isStillThere(identity)) return this.#refuse('login', login.name, address);
-    return { identity, login };
+    const found = await tokens.resume(login.token);
+    if (found === undefined || !this.isStillThere(found.identity)) return this.#refuse('login', login.name, address);
+    return { ...found, login };
   }
 
   /** Whose certificate it is; undefined when certificates identify nobody, or this one has no such name. */
@@ -88,23 +90,26 @@ export class Authenticator {
 
   #withPassword(user: string): Authenticated {
     const password = this.#options.passwords.fingerprint(user) ?? '';
-    return { identity: { kind: 'user', name: user }, login: { name: user, password } };
+    return { identity: { kind: 'user', name: user }, login: { name: user, password }, expires: undefined };
   }
 
   /** Tokens cannot be guessed, so nobody waits: one that was revoked must not hold up the others of its address. */
   async #withAccessToken(user: string, password: string, address: string): Promise<Authenticated> {
-    const identity = await this.#options.tokens.identify(password);
-    if (identity === undefined || !this.isStillThere(identity)) {
-      return this.#refuse('access token', user, address);
-    }
-    return { identity, login: { name: identity.name, token: AccessTokens.idOf(password) } };
+    const found = await this.#options.tokens.identify(password);
+    if (found === undefined || !this.isStillThere(found.identity)) return this.#refuse('access token', user, address);
+    return { ...found, login: { name: found.identity.name, token: AccessTokens.idOf(password) } };
   }
 
   async #withIdToken(user: string, password: string, address: string): Promise<Authenticated> {
     const result = await this.#options.issuers.identify(password);
     if ('fault' in result) return this.#refuse('id token', user, address, result.fault);
     // It lives for minutes, and so must not become a login that lives for months.
-    return { identity: result.identity, login: undefined };
+    return { identity: result.identity, login: undefined, expires: result.expires };
+  }
+
+  /** A login that cannot be read at all. */
+  refuseLogin(address: string): never {
+    return this.#refuse('login', '', address, 'the login has expired or was ended; log in again');
   }
 
   #refuse(reason: LoginFailure['reason'], user: string, address: string, message?: string): never {

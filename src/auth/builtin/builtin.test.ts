@@ -38,7 +38,7 @@ afterEach(() => {
 const users = `alice:${await hashPassword('secret', 4)}\nbob:${await hashPassword('bobs', 4)}`;
 
 async function replica(store = memoryStore()) {
-  const keys = await openSigningKeys({ store, onFault: () => undefined });
+  const keys = await openSigningKeys({ store, readOnly: false, onFault: () => undefined });
   closing.push(() => keys.close());
   let policy = new Policy({
     rules: [
@@ -49,12 +49,12 @@ async function replica(store = memoryStore()) {
     groups: {},
   });
   const passwords = createPasswords(parseHtpasswd(users));
-  const accessTokens = new AccessTokens(store);
+  const accessTokens = new AccessTokens(store, { readOnly: false });
   const failures: LoginFailure[] = [];
   const authenticator = new Authenticator({
     passwords,
     tokens: accessTokens,
-    issuers: createIssuers([], () => undefined),
+    issuers: createIssuers({ issuers: [], algorithms: [], onFault: () => undefined }),
     attempts: new Attempts({ wait: async () => {} }),
     certificates: 'commonname',
     onFailure: (failure) => failures.push(failure),
@@ -82,6 +82,8 @@ async function replica(store = memoryStore()) {
     accessTokens,
     tokens,
     service,
+    access,
+    request,
     failures,
     setPolicy: (next: Policy) => {
       policy = next;
@@ -91,7 +93,7 @@ async function replica(store = memoryStore()) {
     withCertificate: (commonName: string, ...wanted: Access[]) =>
       access.authorize(request(undefined, { certificate: { commonName, dnsNames: [], emails: [], uris: [] } }), wanted),
     issue: (credentials: Parameters<typeof service.issue>[0]['credentials'], ...wanted: Access[]) =>
-      service.issue({ credentials, access: wanted, offline: true, remoteAddress: '10.0.0.1' }),
+      service.issue({ credentials, access: wanted, offline: true, remoteAddress: '10.0.0.1', certificate: undefined }),
   };
 }
 
@@ -174,14 +176,69 @@ describe('a token', () => {
   test('of one replica is taken by another, which has not seen its key', async () => {
     const store = memoryStore();
     const [one, other] = [await replica(store), await replica(store)];
-    expect(await readKeys(store)).toHaveLength(1);
-    await rotateKeys(store, hour);
+    expect(await readKeys(store, () => {})).toHaveLength(1);
+    const { kid, before } = await rotateKeys(store, hour);
     const third = await replica(store);
+    // The key before it, until the others have had the time to see the new one.
+    expect(third.keys.current.kid).toBe(before[0]?.kid);
+    vi.useFakeTimers({ now: Date.now() + 31_000, toFake: ['Date'] });
+    expect(third.keys.current.kid).toBe(kid);
     const { token } = await third.issue(alice, repository('team/a', 'pull'));
-    vi.useFakeTimers({ now: Date.now() + 2_000, toFake: ['Date'] });
     for (const { authorize } of [one, other]) {
       expect(await authorize(`Bearer ${token}`, repository('team/a', 'pull'))).toMatchObject({ subject: 'alice' });
     }
+  });
+
+  test('ends with its key, though it was found good before', async () => {
+    const { issue, authorize, store, keys } = await replica();
+    const { token } = await issue(alice, repository('team/a', 'pull'));
+    expect(await authorize(`Bearer ${token}`, repository('team/a', 'pull'))).toMatchObject({ subject: 'alice' });
+    const { kid } = await rotateKeys(store, 0);
+    vi.useFakeTimers({ now: Date.now() + 6_000, toFake: ['Date'] });
+    await keys.find(kid);
+    await expect(authorize(`Bearer ${token}`, repository('team/a', 'pull'))).rejects.toMatchObject({
+      headers: { 'WWW-Authenticate': expect.stringContaining('error="invalid_token"') },
+    });
+    expect((await issue(alice)).token).not.toBe('');
+  });
+
+  test('is made though a key in the storage is damaged', async () => {
+    const { store } = await replica();
+    store.values.set('keys/damaged', Buffer.from('{}'));
+    const { issue } = await replica(store);
+    expect((await issue(alice)).token).not.toBe('');
+  });
+
+  test('lives no longer than what it was given for', async () => {
+    const { accessTokens, issue } = await replica();
+    const expires = new Date(Date.now() + 2 * minute);
+    const { token } = await accessTokens.create({
+      name: 'ci',
+      repositories: ['team/**'],
+      actions: ['pull'],
+      expires,
+    });
+    const issued = await issue({ user: 'x', password: token }, repository('team/a', 'pull'));
+    expect(issued.expiresIn).toBeLessThanOrEqual(120);
+    expect((decodeJwt(issued.token).exp ?? 0) * 1000).toBeLessThanOrEqual(expires.getTime());
+  });
+
+  test('for too much is refused', async () => {
+    const { issue } = await replica();
+    const wanted = Array.from({ length: 100 }, (_, index) => repository(`public/${'a'.repeat(200)}${index}`, 'pull'));
+    await expect(issue(undefined, ...wanted)).rejects.toMatchObject({ code: 'TOKEN_REQUEST_INVALID' });
+  });
+
+  test('shows in lists what it names, and all when it is for listing', async () => {
+    const { issue, authorize } = await replica();
+    const seen = async (...wanted: Access[]) => {
+      const authorized = await authorize(`Bearer ${(await issue(alice, ...wanted)).token}`, search);
+      return ['public/a', 'team/a', 'team/b', 'bob/a'].filter((name) => authorized.sees(parseRepositoryName(name)));
+    };
+    expect(await seen()).toEqual(['public/a']);
+    expect(await seen(repository('team/a', 'pull'))).toEqual(['public/a', 'team/a']);
+    expect(await seen(search)).toEqual(['public/a', 'team/a', 'team/b']);
+    expect(await seen(catalog)).toEqual(['public/a', 'team/a', 'team/b']);
   });
 
   test('ends with its time, with a minute for clocks that differ', async () => {
@@ -335,7 +392,7 @@ describe('an access token', () => {
     expect((await issue(credentials, repository('team/a', 'pull', 'push', 'delete'))).scope).toBe(
       'repository:team/a:pull,push',
     );
-    expect(await authorize(basic('x', token), repository('team/a', 'push'))).toMatchObject({ subject: 'ci' });
+    expect(await authorize(basic('x', token), repository('team/a', 'push'))).toMatchObject({ subject: 'token:ci' });
     await expect(authorize(basic('x', token), repository('bob/a', 'pull'))).rejects.toMatchObject({ code: 'DENIED' });
   });
 
@@ -352,7 +409,7 @@ describe('an access token', () => {
     expect(await accessTokens.identify(one.token.slice(0, -1) + last)).toBeUndefined();
     expect(await accessTokens.identify(`berth_${other.id}${one.token.slice(-43)}`)).toBeUndefined();
     expect(await accessTokens.identify(`berth_${'../keys/x'.padEnd(55, 'x')}`)).toBeUndefined();
-    expect(await accessTokens.identify(one.token)).toMatchObject({ kind: 'token', name: 'ci' });
+    expect(await accessTokens.identify(one.token)).toMatchObject({ identity: { kind: 'token', name: 'ci' } });
   });
 
   test('that was revoked is nothing within ten seconds, nor is the login made with it', async () => {
@@ -360,7 +417,7 @@ describe('an access token', () => {
     const { id, token } = await accessTokens.create(given);
     const { refreshToken = '' } = await issue({ user: 'x', password: token });
     expect((await issue({ refreshToken })).token).not.toBe('');
-    expect(await new AccessTokens((await replica()).store).revoke(id)).toBe(false);
+    expect(await new AccessTokens((await replica()).store, { readOnly: false }).revoke(id)).toBe(false);
     expect(await accessTokens.revoke(id)).toBe(true);
     await expect(issue({ user: 'x', password: token })).rejects.toMatchObject({ code: 'UNAUTHORIZED' });
     await expect(issue({ refreshToken })).rejects.toMatchObject({ code: 'UNAUTHORIZED' });
@@ -385,13 +442,16 @@ describe('an access token', () => {
   });
 
   test('is listed with its last use, and has a name of its own', async () => {
-    const { accessTokens, issue } = await replica();
+    const { accessTokens, issue, store } = await replica();
     const { token } = await accessTokens.create(given);
     await expect(accessTokens.create(given)).rejects.toThrow('there is a token ci already');
     await expect(accessTokens.create({ ...given, name: 'robot$ci' })).rejects.toThrow('must be lower-case');
     await issue({ user: 'x', password: token });
     const listed = [];
-    for await (const one of accessTokens.list()) listed.push(one);
+    store.values.set('tokens/damaged', Buffer.from('{}'));
+    const damaged: string[] = [];
+    for await (const one of accessTokens.list(({ message }) => damaged.push(message))) listed.push(one);
+    expect(damaged).toEqual(['tokens/damaged in the storage is not an access token']);
     expect(listed).toMatchObject([{ name: 'ci', grants: [{ repositories: ['team/**'], actions: ['push'] }] }]);
     expect(listed[0]?.lastUsed?.getTime()).toBeGreaterThan(Date.now() - minute);
   });
@@ -417,6 +477,21 @@ describe('a request', () => {
     ]);
   });
 
+  test('is told what else to ask for', async () => {
+    const { access, request } = await replica();
+    const asked = access.authorize(request(), [repository('bob/a', 'push')], [repository('team/a', 'pull')]);
+    await expect(asked).rejects.toMatchObject({
+      headers: { 'WWW-Authenticate': expect.stringContaining('scope="repository:bob/a:push repository:team/a:pull"') },
+    });
+  });
+
+  test('for a search by nobody is sent to log in where nothing is public', async () => {
+    const { authorize, setPolicy } = await replica();
+    expect(await authorize(undefined, search)).toMatchObject({ subject: '' });
+    setPolicy(new Policy({ rules: [{ repositories: ['**'], who: ['users'], actions: ['pull'] }], groups: {} }));
+    await expect(authorize(undefined, search)).rejects.toMatchObject({ code: 'UNAUTHORIZED' });
+  });
+
   test('with user and password needs no token', async () => {
     const { authorize } = await replica();
     expect(await authorize(basic('alice', 'secret'), repository('team/a', 'push'))).toMatchObject({ subject: 'alice' });
@@ -437,8 +512,13 @@ describe('a request', () => {
     setPolicy(
       new Policy({ rules: [{ repositories: ['node/*'], who: ['certificate:node-*'], actions: ['pull'] }], groups: {} }),
     );
-    expect(await withCertificate('node-7', repository('node/a', 'pull'))).toMatchObject({ subject: 'node-7' });
-    await expect(withCertificate('other', repository('node/a', 'pull'))).rejects.toMatchObject({ code: 'DENIED' });
+    expect(await withCertificate('node-7', repository('node/a', 'pull'))).toMatchObject({
+      subject: 'certificate:node-7',
+    });
+    // It may still have a password.
+    for (const wanted of [[repository('other', 'pull')], []]) {
+      await expect(withCertificate('node-7', ...wanted)).rejects.toMatchObject({ code: 'UNAUTHORIZED' });
+    }
   });
 
   test.each(['Digest x', 'Basic', 'Bearer', 'Basic !!!', 'Bearer a b'])(

@@ -8,14 +8,17 @@ export const algorithm = 'ES256';
 const folder = 'keys';
 
 /** How often other replicas are asked for a key that nobody here knows, at most. In milliseconds. */
-const reloadPause = 1_000;
+const reloadPause = 5_000;
 
 /** How often the keys are read anyway, so that a rotation reaches every replica. In milliseconds. */
-const refreshInterval = 60_000;
+const refreshInterval = 10_000;
+
+/** A new key signs when every replica has had the time to see it, if there is another one meanwhile. In milliseconds. */
+const settleTime = 3 * refreshInterval;
 
 const storedKey = z.object({
   created: z.iso.datetime(),
-  /** From then on nothing is believed that it has signed. Absent: it is the one to sign with. */
+  /** From then on nothing is believed that it has signed. Absent: it is not retired. */
   expires: z.iso.datetime().optional(),
   jwk: z.looseObject({ kty: z.literal('EC'), crv: z.literal('P-256'), x: z.string(), y: z.string(), d: z.string() }),
 });
@@ -39,29 +42,38 @@ export interface SigningKeys {
   readonly valid: readonly SigningKey[];
   /** Looks in the storage only for a key that is not known here: another replica may just have made it. */
   find(kid: string): Promise<SigningKey | undefined>;
+  /** Whether signatures of the key count, as far as is known here. No I/O. */
+  trusts(kid: string): boolean;
   close(): void;
 }
 
 export interface SigningKeysOptions {
   readonly store: SharedStore;
+  /** Whether no key may be made. */
+  readonly readOnly: boolean;
   /** Called when the keys could not be read again; those that are known go on to serve. */
   readonly onFault: (error: unknown) => void;
 }
 
 /** Reads the keys, and makes the first one where there is none. */
-export async function openSigningKeys({ store, onFault }: SigningKeysOptions): Promise<SigningKeys> {
-  let keys = await readKeys(store);
-  if (!keys.some(isCurrent)) {
+export async function openSigningKeys({ store, readOnly, onFault }: SigningKeysOptions): Promise<SigningKeys> {
+  let keys = await readKeys(store, onFault);
+  if (!keys.some(isInUse)) {
+    if (readOnly)
+      throw new SigningKeysError(
+        'the storage is read-only and has no key to sign with; start once without storage.maintenance.readonly',
+      );
     await createKey(store);
-    keys = await readKeys(store);
+    keys = await readKeys(store, onFault);
   }
   let reloaded = Date.now();
   let reloading: Promise<void> | undefined;
 
   const reload = (): Promise<void> => {
-    reloading ??= readKeys(store)
+    reloading ??= readKeys(store, onFault)
       .then((found) => {
-        if (found.some(isCurrent)) keys = found;
+        if (!found.some(isInUse)) throw new SigningKeysError('there is no key to sign with in the storage any more');
+        keys = found;
       })
       .catch(onFault)
       .finally(() => {
@@ -76,9 +88,12 @@ export async function openSigningKeys({ store, onFault }: SigningKeysOptions): P
 
   return {
     get current() {
-      const [first] = keys.filter(isCurrent).sort((a, b) => b.created.getTime() - a.created.getTime());
-      if (first === undefined) throw new Error('there is no key to sign with');
-      return first;
+      // In the order of their making.
+      const valid = keys.filter(isValid);
+      const settled = valid.filter(({ created }) => Date.now() - created.getTime() >= settleTime);
+      const key = settled.findLast(isInUse) ?? settled.at(-1) ?? valid[0];
+      if (key === undefined) throw new SigningKeysError('there is no key to sign with');
+      return key;
     },
     get valid() {
       return keys.filter(isValid);
@@ -89,11 +104,17 @@ export async function openSigningKeys({ store, onFault }: SigningKeysOptions): P
       if (reloading !== undefined || Date.now() - reloaded >= reloadPause) await reload();
       return known(kid);
     },
+    trusts: (kid) => known(kid) !== undefined,
     close: () => clearInterval(timer),
   };
 }
 
-function isCurrent(key: SigningKey): boolean {
+export class SigningKeysError extends Error {
+  override readonly name = 'SigningKeysError';
+  readonly code = 'SIGNING_KEYS_UNUSABLE';
+}
+
+function isInUse(key: SigningKey): boolean {
   return key.expires === undefined;
 }
 
@@ -101,18 +122,35 @@ function isValid(key: SigningKey): boolean {
   return key.expires === undefined || key.expires.getTime() > Date.now();
 }
 
-/** All that the storage has, in the order of their making. */
-export async function readKeys(store: SharedStore): Promise<SigningKey[]> {
+/**
+ * All that the storage has, in the order of their making.
+ *
+ * @param onDamaged told of what is no key and is left out
+ */
+export async function readKeys(store: SharedStore, onDamaged: (error: unknown) => void): Promise<SigningKey[]> {
   const names = await store.list(folder);
-  const keys = await Promise.all(names.map((name) => readKey(store, name)));
+  const keys = await Promise.all(names.map((name) => readKey(store, name, onDamaged)));
   return keys
     .filter((key) => key !== undefined)
     .sort((a, b) => a.created.getTime() - b.created.getTime() || (a.kid < b.kid ? -1 : 1));
 }
 
-async function readKey(store: SharedStore, kid: string): Promise<SigningKey | undefined> {
-  const value = await readJson(store, `${folder}/${kid}`);
+async function readKey(
+  store: SharedStore,
+  kid: string,
+  onDamaged: (error: unknown) => void,
+): Promise<SigningKey | undefined> {
+  const value = await store.get(`${folder}/${kid}`);
   if (value === undefined) return undefined;
+  try {
+    return await parseKey(kid, JSON.parse(value.toString('utf8')));
+  } catch (cause) {
+    onDamaged(new SigningKeysError(`${folder}/${kid} in the storage is not a key`, { cause }));
+    return undefined;
+  }
+}
+
+async function parseKey(kid: string, value: unknown): Promise<SigningKey> {
   const { jwk, created, expires } = storedKey.parse(value);
   const { d: _, ...open } = jwk;
   const [privateKey, publicKey] = await Promise.all([importJWK(jwk, algorithm), importJWK(open, algorithm)]);
@@ -140,7 +178,7 @@ async function createKey(store: SharedStore): Promise<string> {
  * @param overlap in milliseconds; 0: they are deleted, and with them every token and login that they have signed
  */
 export async function rotateKeys(store: SharedStore, overlap: number): Promise<{ kid: string; before: SigningKey[] }> {
-  const before = await readKeys(store);
+  const before = await readKeys(store, () => {});
   const kid = await createKey(store);
   const expires = new Date(Date.now() + overlap);
   for (const key of before) {

@@ -1,5 +1,5 @@
 import { RegistryError } from '../../oci/errors.ts';
-import type { Access } from '../access.ts';
+import type { Access, ClientCertificate } from '../access.ts';
 import type { BasicCredentials } from '../credentials.ts';
 import type { Policy } from '../policy/policy.ts';
 import { formatScope } from '../scope.ts';
@@ -15,6 +15,7 @@ export interface TokenRequest {
   /** Whether the client wants a login that it can keep instead of the password. */
   readonly offline: boolean;
   readonly remoteAddress: string;
+  readonly certificate: ClientCertificate | undefined;
 }
 
 export interface IssuedToken {
@@ -43,16 +44,22 @@ export interface TokenServiceOptions {
   readonly policy: () => Policy;
 }
 
+/** Servers take no longer headers, ours neither. In characters. */
+const maxToken = 8 * 1024;
+
 export function createTokenService({ authenticator, tokens, keys, policy }: TokenServiceOptions): TokenService {
-  async function authenticate({ credentials, remoteAddress }: TokenRequest): Promise<Authenticated | undefined> {
+  async function authenticate(request: TokenRequest): Promise<Authenticated | undefined> {
+    const { credentials, remoteAddress } = request;
     if (credentials === undefined) {
+      const identity = authenticator.ofCertificate(request.certificate);
+      if (identity !== undefined) return { identity, login: undefined, expires: undefined };
       if (policy().admitsAnonymous) return undefined;
       throw new RegistryError('UNAUTHORIZED', { message: 'authentication required' });
     }
     if ('user' in credentials) return authenticator.authenticate(credentials, remoteAddress);
     const login = await tokens.verifyLogin(credentials.refreshToken);
     if (login !== undefined) return authenticator.resume(login, remoteAddress);
-    throw new RegistryError('UNAUTHORIZED', { message: 'the login has expired or was ended; log in again' });
+    return authenticator.refuseLogin(remoteAddress);
   }
 
   return {
@@ -66,10 +73,16 @@ export function createTokenService({ authenticator, tokens, keys, policy }: Toke
         return actions.length === 0 ? [] : [{ ...wanted, actions }];
       });
       const issuedAt = new Date();
+      const expiresIn = Math.min(tokens.lifetime, secondsUntil(authenticated?.expires, issuedAt));
+      const token = await tokens.issue({ identity, access }, issuedAt, expiresIn);
+      if (token.length > maxToken) {
+        const message = 'too many scopes for one token; ask for fewer at a time';
+        throw new RegistryError('TOKEN_REQUEST_INVALID', { message });
+      }
       const login = request.offline ? authenticated?.login : undefined;
       return {
-        token: await tokens.issue({ identity, access }, issuedAt),
-        expiresIn: tokens.lifetime,
+        token,
+        expiresIn,
         issuedAt,
         scope: access.map(formatScope).join(' '),
         refreshToken: login && (await tokens.issueLogin(login, issuedAt)),
@@ -78,4 +91,11 @@ export function createTokenService({ authenticator, tokens, keys, policy }: Toke
 
     keySet: () => ({ keys: keys.valid.map(({ jwk }) => jwk) }),
   };
+}
+
+/** At least one. */
+function secondsUntil(time: Date | undefined, now: Date): number {
+  return time === undefined
+    ? Number.POSITIVE_INFINITY
+    : Math.max(1, Math.floor((time.getTime() - now.getTime()) / 1000));
 }

@@ -2,31 +2,23 @@ import { randomUUID } from 'node:crypto';
 import { errors, jwtVerify, SignJWT } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
-import { tryParseRepositoryName } from '../../oci/name.ts';
 import type { Access } from '../access.ts';
-import type { Identity } from '../identity.ts';
+import { grant, type Identity } from '../identity.ts';
+import { accessClaim, claimOf, leeway, readScope } from '../scope.ts';
 import { algorithm, type SigningKeys } from './keys.ts';
-
-/** Clocks of replicas differ. In seconds. */
-const leeway = 60;
 
 /** Of tokens that were found good, in characters; to look one up costs a hundredth of verifying it. */
 const remembered = 8 * 1024 * 1024;
 
-const grants = z.array(
-  z.object({ repositories: z.array(z.string()), actions: z.array(z.enum(['pull', 'push', 'delete'])) }),
-);
 const identityClaim = z.object({
   kind: z.enum(['user', 'token', 'oidc', 'certificate']),
   name: z.string(),
-  grants: grants.optional(),
-  limits: grants.optional(),
+  grants: z.array(grant).optional(),
+  limits: z.array(grant).optional(),
 });
-const accessClaim = z.array(z.object({ type: z.string(), name: z.string(), actions: z.array(z.string()) }));
 
 /** How somebody logged in, as a refresh token says it: it counts for as long as that does. */
 const loginClaim = z.object({
-  kind: z.literal('user'),
   name: z.string(),
   /** See `Passwords.fingerprint`. */
   password: z.string().optional(),
@@ -55,7 +47,7 @@ export interface TokensOptions {
 /** Makes and reads the two kinds of tokens, which are not taken for each other: audience and type differ. */
 export class Tokens {
   readonly #options: TokensOptions;
-  readonly #known = new LRUCache<string, { token: BearerToken; expires: number }>({
+  readonly #known = new LRUCache<string, { token: BearerToken; kid: string; expires: number }>({
     maxSize: remembered,
     sizeCalculation: (_, text) => text.length,
   });
@@ -69,10 +61,11 @@ export class Tokens {
     return Math.floor(this.#options.lifetime / 1000);
   }
 
-  issue({ identity, access }: BearerToken, now: Date): Promise<string> {
+  /** @param seconds how long it lives */
+  issue({ identity, access }: BearerToken, now: Date, seconds: number): Promise<string> {
     const { service } = this.#options;
-    const claims = { access, ...(identity !== undefined && { identity }) };
-    return this.#sign(claims, 'JWT', service, identity?.name ?? '', now, this.lifetime);
+    const claims = { access: access.map(claimOf), ...(identity !== undefined && { identity }) };
+    return this.#sign(claims, 'JWT', service, identity?.name ?? '', now, seconds);
   }
 
   /**
@@ -82,27 +75,28 @@ export class Tokens {
    */
   async verify(text: string): Promise<BearerToken | undefined> {
     const known = this.#known.get(text);
-    if (known !== undefined && known.expires > Date.now()) return known.token;
-    const claims = await this.#read(text, 'JWT', this.#options.service);
-    if (claims === undefined) return undefined;
+    if (known !== undefined && known.expires > Date.now() && this.#options.keys.trusts(known.kid)) return known.token;
+    const read = await this.#read(text, 'JWT', this.#options.service);
+    if (read === undefined) return undefined;
+    const { claims, kid } = read;
     const access = accessClaim.safeParse(claims.access ?? []);
     const identity = identityClaim.optional().safeParse(claims.identity);
     if (!access.success || !identity.success) return undefined;
-    const token = { identity: identity.data as Identity | undefined, access: access.data.flatMap(toAccess) };
-    this.#known.set(text, { token, expires: ((claims.exp ?? 0) + leeway) * 1000 });
+    const token = { identity: identity.data as Identity | undefined, access: access.data.flatMap(readScope) };
+    this.#known.set(text, { token, kid, expires: ((claims.exp ?? 0) + leeway) * 1000 });
     return token;
   }
 
   issueLogin(login: Login, now: Date): Promise<string> {
     const { service, loginLifetime } = this.#options;
-    const claims = { login: { kind: 'user', ...login } };
+    const claims = { login };
     return this.#sign(claims, 'login+jwt', `${service} login`, login.name, now, Math.floor(loginLifetime / 1000));
   }
 
   /** @returns undefined when it is not ours, broken or expired */
   async verifyLogin(text: string): Promise<Login | undefined> {
-    const claims = await this.#read(text, 'login+jwt', `${this.#options.service} login`);
-    const login = loginClaim.safeParse(claims?.login);
+    const read = await this.#read(text, 'login+jwt', `${this.#options.service} login`);
+    const login = loginClaim.safeParse(read?.claims.login);
     if (!login.success) return undefined;
     const { name, password, token } = login.data;
     if (password !== undefined) return { name, password };
@@ -127,7 +121,7 @@ export class Tokens {
   /** The key is always one of ours, by its id: what else a header says of keys (`jwk`, `jku`, `x5c`) is not looked at. */
   async #read(text: string, typ: string, audience: string) {
     try {
-      const { payload } = await jwtVerify(
+      const { payload, protectedHeader } = await jwtVerify(
         text,
         async ({ kid }) => {
           const key = kid === undefined ? undefined : await this.#options.keys.find(kid);
@@ -143,18 +137,10 @@ export class Tokens {
           requiredClaims: ['exp', 'nbf', 'iat'],
         },
       );
-      return payload;
+      return { claims: payload, kid: protectedHeader.kid ?? '' };
     } catch (error) {
       if (error instanceof errors.JOSEError || error instanceof TypeError) return undefined;
       throw error;
     }
   }
-}
-
-function toAccess({ type, name, actions }: z.output<typeof accessClaim>[number]): Access[] {
-  if (type === 'registry') return name === 'catalog' && actions.includes('*') ? [{ type, name, actions: ['*'] }] : [];
-  const repository = type === 'repository' ? tryParseRepositoryName(name) : undefined;
-  if (repository === undefined) return [];
-  const known = (['pull', 'push', 'delete'] as const).filter((action) => actions.includes(action));
-  return [{ type: 'repository', name: repository, actions: known }];
 }

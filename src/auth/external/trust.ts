@@ -4,9 +4,15 @@ import { calculateJwkThumbprint, type JWK } from 'jose';
 /** What a token server's signatures are checked with. */
 export interface Trust {
   /** Keys by every id that token servers give to them: RFC 7638, libtrust (as `registry:2` has it), their own. */
-  readonly keys: ReadonlyMap<string, KeyObject>;
+  readonly keys: ReadonlyMap<string, TrustedKey>;
   /** Roots of the certificates that come with tokens (`x5c`). */
   readonly roots: readonly X509Certificate[];
+}
+
+export interface TrustedKey {
+  readonly key: KeyObject;
+  /** The one algorithm that it is for; undefined: any that fits it. */
+  readonly alg?: string | undefined;
 }
 
 export class TrustError extends Error {
@@ -21,17 +27,20 @@ const pemCertificate = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE----
  * @throws TrustError when one of them is not what it should be, or both are empty
  */
 export async function readTrust(bundle: string | undefined, keySet: string | undefined): Promise<Trust> {
-  const keys = new Map<string, KeyObject>();
+  const keys = new Map<string, TrustedKey>();
   const roots = (bundle?.match(pemCertificate) ?? []).map(readCertificate);
   if (bundle !== undefined && roots.length === 0) throw new TrustError('there is no PEM certificate in rootcertbundle');
   for (const { publicKey } of roots) {
-    keys.set(libtrustId(publicKey), publicKey);
-    keys.set(await calculateJwkThumbprint(publicKey.export({ format: 'jwk' }) as JWK), publicKey);
+    keys.set(libtrustId(publicKey), { key: publicKey });
+    keys.set(await calculateJwkThumbprint(publicKey.export({ format: 'jwk' }) as JWK), { key: publicKey });
   }
   for (const jwk of keySet === undefined ? [] : readKeySet(keySet)) {
+    // RFC 7517, 4.2: some are for other things than signatures.
+    if (jwk.use !== undefined && jwk.use !== 'sig') continue;
     const key = readKey(jwk);
-    keys.set(await calculateJwkThumbprint(key.export({ format: 'jwk' }) as JWK), key);
-    if (typeof jwk.kid === 'string') keys.set(jwk.kid, key);
+    const trusted = { key, alg: typeof jwk.alg === 'string' ? jwk.alg : undefined };
+    keys.set(await calculateJwkThumbprint(key.export({ format: 'jwk' }) as JWK), trusted);
+    if (typeof jwk.kid === 'string') keys.set(jwk.kid, trusted);
   }
   if (keys.size === 0) throw new TrustError('neither rootcertbundle nor jwks has a key');
   return { keys, roots };
@@ -92,12 +101,10 @@ const maxChain = 8;
  *
  * @param chain as the header `x5c` has it: base64 of DER, each signed by the next
  */
-export function keyOfChain(
-  chain: readonly string[],
-  roots: readonly X509Certificate[],
-  now: Date,
-): KeyObject | undefined {
-  if (chain.length === 0 || chain.length > maxChain) return undefined;
+export function keyOfChain(chain: unknown, roots: readonly X509Certificate[], now: Date): KeyObject | undefined {
+  // A header is anybody's: of what is no text, Node would make buffers of any size.
+  if (!Array.isArray(chain) || !chain.every((item) => typeof item === 'string')) return undefined;
+  if (roots.length === 0 || chain.length === 0 || chain.length > maxChain) return undefined;
   const certificates: X509Certificate[] = [];
   try {
     for (const item of chain) certificates.push(new X509Certificate(Buffer.from(item, 'base64')));

@@ -1,12 +1,7 @@
 import { decodeJwt, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import type { Identity } from '../identity.ts';
 import { createGlob } from '../policy/glob.ts';
-
-/** Signatures that are believed; none that is made with a shared secret. */
-const algorithms = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'];
-
-/** In seconds. */
-const leeway = 60;
+import { leeway } from '../scope.ts';
 
 /** Who makes ID tokens that are taken for a password: GitHub Actions, GitLab CI, a Kubernetes cluster. */
 export interface Issuer {
@@ -24,7 +19,7 @@ export interface Issuer {
   readonly keys: JWTVerifyGetKey;
 }
 
-export type Identified = { readonly identity: Identity } | { readonly fault: string };
+export type Identified = { readonly identity: Identity; readonly expires: Date } | { readonly fault: string };
 
 /** Workload identity: the ID token of a CI job is its password, so that none has to be stored. */
 export interface Issuers {
@@ -33,8 +28,15 @@ export interface Issuers {
   identify(token: string): Promise<Identified>;
 }
 
-/** @param onFault told when an issuer does not answer */
-export function createIssuers(issuers: readonly Issuer[], onFault: (issuer: string, error: unknown) => void): Issuers {
+export interface IssuersOptions {
+  readonly issuers: readonly Issuer[];
+  /** Of signatures that are believed; none that is made with a shared secret. */
+  readonly algorithms: readonly string[];
+  /** Told when an issuer does not answer. */
+  readonly onFault: (issuer: string, error: unknown) => void;
+}
+
+export function createIssuers({ issuers, algorithms, onFault }: IssuersOptions): Issuers {
   function issuerOf(token: string): Issuer | undefined {
     if (issuers.length === 0 || !/^[\w-]+\.[\w-]+\.[\w-]+$/.test(token)) return undefined;
     try {
@@ -54,13 +56,13 @@ export function createIssuers(issuers: readonly Issuer[], onFault: (issuer: stri
       const { audiences, keys } = issuer;
       try {
         const { payload } = await jwtVerify(token, keys, {
-          algorithms,
+          algorithms: [...algorithms],
           issuer: issuer.issuer,
           audience: [...audiences],
           clockTolerance: leeway,
           requiredClaims: ['exp', 'iat'],
         });
-        return identify(issuer, payload);
+        return identityOf(issuer, payload);
       } catch (error) {
         if (isAboutToken(error)) return { fault: `the token is not accepted: ${error.message}` };
         onFault(issuer.name, error);
@@ -84,7 +86,7 @@ function isAboutToken(error: unknown): error is Error {
   );
 }
 
-function identify({ name, require, subject }: Issuer, claims: JWTPayload): Identified {
+function identityOf({ name, require, subject }: Issuer, claims: JWTPayload): Identified {
   for (const [claim, pattern] of Object.entries(require)) {
     const text = textOf(claims, claim);
     if (text === undefined) return { fault: `the token has no claim ${claim}` };
@@ -97,7 +99,7 @@ function identify({ name, require, subject }: Issuer, claims: JWTPayload): Ident
     return value ?? '';
   });
   if (missing !== undefined) return { fault: `the token has no claim ${missing}` };
-  return { identity: { kind: 'oidc', name: `${name}:${text}` } };
+  return { identity: { kind: 'oidc', name: `${name}:${text}` }, expires: new Date((claims.exp ?? 0) * 1000) };
 }
 
 /** Claims that are texts, numbers or booleans; a claim within a claim is named with a dot: `kubernetes.io.namespace`. */

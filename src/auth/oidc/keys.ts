@@ -8,6 +8,9 @@ const answerTime = 5_000;
 const keyLifetime = 600_000;
 const keyPause = 30_000;
 
+/** Where the keys are is asked for again after so long, in milliseconds. */
+const metadataLifetime = 3_600_000;
+
 /** A document of some kilobytes is expected. In bytes. */
 const maxDocument = 1024 * 1024;
 
@@ -28,6 +31,7 @@ export interface IssuerKeysOptions {
 /** The keys of an issuer, kept for a while, and asked for anew when it has changed them. */
 export function createIssuerKeys({ issuer, jwksUrl, fetch }: IssuerKeysOptions): JWTVerifyGetKey {
   let opening: Promise<JWTVerifyGetKey> | undefined;
+  let opened = 0;
   let failed = 0;
 
   async function open(): Promise<JWTVerifyGetKey> {
@@ -48,20 +52,31 @@ export function createIssuerKeys({ issuer, jwksUrl, fetch }: IssuerKeysOptions):
     if (response.status !== 200) throw new Error(`${url} answers with ${response.status}`);
     const found = metadata.parse(await response.json());
     if (found.issuer !== issuer) throw new Error(`${url} is about another issuer, ${found.issuer}`);
+    // What is proved with a certificate is not taken from anybody in between.
+    if (issuer.startsWith('https:') && !found.jwks_uri.startsWith('https:')) {
+      throw new Error(`${url} has its keys at ${found.jwks_uri}, without TLS`);
+    }
     return found.jwks_uri;
   }
 
-  return async (header, token) => {
-    if (opening === undefined) {
-      if (Date.now() - failed < keyPause) throw new Error(`${issuer} did not answer a moment ago`);
-      opening = open();
-      opening.catch(() => {
-        failed = Date.now();
-        opening = undefined;
-      });
-    }
-    return (await opening)(header, token);
-  };
+  function current(): Promise<JWTVerifyGetKey> {
+    const stale = jwksUrl === undefined && Date.now() - opened > metadataLifetime;
+    const mayAsk = Date.now() - failed >= keyPause;
+    if (opening !== undefined && !(stale && mayAsk)) return opening;
+    if (!mayAsk) return Promise.reject(new Error(`${issuer} did not answer a moment ago`));
+    const before = opening;
+    opened = Date.now();
+    // Those that are known serve on when the issuer does not answer.
+    opening = open().catch((error: unknown) => {
+      failed = Date.now();
+      opening = before;
+      if (before !== undefined) return before;
+      throw error;
+    });
+    return opening;
+  }
+
+  return async (header, token) => (await current())(header, token);
 }
 
 async function bounded(response: Response): Promise<Response> {

@@ -63,7 +63,11 @@ export class Policy {
     const limits = identity?.limits?.map((limit) => compileGrant(limit.repositories, limit.actions, name));
     return {
       allows({ type, name, actions }) {
-        if (type === 'registry') return name === 'search' || grants.some((grant) => grant.has('catalog'));
+        if (type === 'registry') {
+          // A search shows what the caller may pull: nothing to somebody whom no rule is about.
+          if (name === 'search') return identity !== undefined || given.length > 0;
+          return grants.some((grant) => grant.has('catalog'));
+        }
         const held = (list: readonly CompiledGrant[], action: Action) =>
           list.some((grant) => grant.has(action) && grant.covers(name));
         return actions.every((action) => held(grants, action) && (limits === undefined || held(limits, action)));
@@ -75,9 +79,17 @@ export class Policy {
     const rules = this.#rules.flatMap(({ rule, isAbout }, index) => {
       if (!isAbout(identity)) return [];
       const grant = compileGrant(rule.repositories, rule.actions, nameIn(identity));
-      return [{ index, repository: grant.covers(name), action: grant.has(action) }];
+      // Listing is not about one repository.
+      return [{ index, repository: action === 'catalog' || grant.covers(name), action: grant.has(action) }];
     });
-    return { allowed: rules.some(({ repository, action }) => repository && action), rules };
+    const rights = this.rightsOf(identity);
+    const allowed =
+      action === 'catalog'
+        ? rights.allows({ type: 'registry', name: 'catalog', actions: ['*'] })
+        : action === 'admin'
+          ? rules.some((rule) => rule.repository && rule.action)
+          : rights.allows({ type: 'repository', name, actions: [action] });
+    return { allowed, rules };
   }
 }
 

@@ -5,11 +5,18 @@ const minute = 60_000;
 const day = 24 * 60 * minute;
 
 /** What ends up between quotes in a header that clients read without escapes. */
-const quotable = text.regex(/^[^"\\\p{Cc}]*$/u, { error: 'must not hold quotes, backslashes and control characters' });
+const quotable = text.regex(/^[ !#-[\]-~]+$/, {
+  error: 'must be letters, digits and signs of ASCII, without quotes and backslashes',
+});
+
+/** Whether it can match names of repositories at all. `{name}` is the name of the user who asks. */
+export function isRepositoryPattern(text: string): boolean {
+  return /^(?!\/)[a-z0-9._/*-]+$/.test(text.replaceAll('{name}', 'x'));
+}
 
 /** Patterns of names with slashes, see `createGlob`. */
 const repositories = z.array(
-  text.regex(/^(?!\/)[a-z0-9._/*{}-]+$/, {
+  text.refine(isRepositoryPattern, {
     error: 'must be a pattern of repository names, such as library/* or team-a/** (lower case, no leading slash)',
   }),
 );
@@ -24,7 +31,7 @@ const who = text.regex(/^(?:anonymous$|users$|(?:group|user|token|oidc|certifica
     'must be anonymous, users, group:<name>, user:<name>, token:<name>, oidc:<issuer>:<subject> or certificate:<name>',
 });
 
-/** Algorithms of signatures that only the owner of a private key can make. */
+/** Signatures that only the owner of a private key can make: never one that is made with a shared secret. */
 export const signingAlgorithms = [
   'EdDSA',
   'RS256',
@@ -72,7 +79,7 @@ const tokenSection = z.object({
 const builtinSection = z
   .object({
     /** What berth calls itself in tokens (`iss` and `aud`). The same for all replicas. Default: `berth`. */
-    service: quotable.min(1, { error: 'must not be empty' }).default('berth'),
+    service: quotable.default('berth'),
 
     /** URL of the token endpoint. Default: `/auth/token` on the host under which the client reached berth. */
     realm: baseUrl.optional(),
@@ -99,9 +106,11 @@ const builtinSection = z
       )
       .default([]),
 
-    /** How long a token serves for requests. Milliseconds, at least a minute; default: 5m. */
+    /** How long a token serves for requests. Milliseconds, from 1m to 1h; default: 5m. */
     tokenlifetime: duration('refused')
-      .refine((milliseconds) => milliseconds >= minute, { error: 'must be at least 1m: clients count on that' })
+      .refine((milliseconds) => milliseconds >= minute && milliseconds <= 60 * minute, {
+        error: 'must be from 1m, which clients count on, to 1h, as what is revoked serves for so long',
+      })
       .default(5 * minute),
 
     /** How long a `docker login` is good for. Milliseconds; default: 2160h (90 days). */
@@ -132,7 +141,13 @@ const builtinSection = z
       )
       .default([]),
   })
-  .superRefine(({ groups, policy }, context) => {
+  .superRefine(({ groups, policy, issuers }, context) => {
+    for (const key of ['name', 'issuer'] as const) {
+      for (const [index, issuer] of issuers.entries()) {
+        if (issuers.findIndex((other) => other[key] === issuer[key]) === index) continue;
+        context.addIssue({ code: 'custom', path: ['issuers', index, key], message: 'is that of another issuer too' });
+      }
+    }
     for (const [index, rule] of policy.entries()) {
       for (const [at, who] of rule.who.entries()) {
         const group = who.startsWith('group:') ? who.slice('group:'.length) : undefined;

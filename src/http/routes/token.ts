@@ -42,23 +42,26 @@ async function answerGet(service: TokenService, request: ApiRequest): Promise<Re
 
 async function answerPost(service: TokenService, request: ApiRequest): Promise<Reply> {
   const form = await readForm(request.body, request.header('content-type'));
+  const credentials = credentialsOf(form);
+  const login = 'refreshToken' in credentials ? credentials.refreshToken : undefined;
   const issued = await issue(service, request, {
-    credentials: credentialsOf(form),
+    credentials,
     access: parseScopes(form.getAll('scope')),
-    offline: form.get('access_type') === 'offline',
+    offline: form.get('access_type') === 'offline' && login === undefined,
   });
-  const refresh = form.get('grant_type') === 'refresh_token' ? form.get('refresh_token') : undefined;
   // The same one: clients that keep it would otherwise hold a growing number.
-  const kept = refresh === undefined || refresh === null ? {} : { refresh_token: refresh };
+  const kept = login === undefined ? {} : { refresh_token: login };
   return json(200, { ...answerOf(issued), scope: issued.scope, ...kept }, uncached);
 }
 
-function issue(service: TokenService, request: ApiRequest, asked: Omit<TokenRequest, 'remoteAddress'>) {
-  return service.issue({ ...asked, remoteAddress: request.remoteAddress });
+type Asked = Omit<TokenRequest, 'remoteAddress' | 'certificate'>;
+
+function issue(service: TokenService, { remoteAddress, certificate }: ApiRequest, asked: Asked) {
+  return service.issue({ ...asked, remoteAddress, certificate });
 }
 
 /** @throws RegistryError; a form without a valid grant is never taken for an anonymous one */
-function credentialsOf(form: URLSearchParams): TokenRequest['credentials'] {
+function credentialsOf(form: URLSearchParams): NonNullable<TokenRequest['credentials']> {
   const grant = form.get('grant_type');
   if (grant === 'password') return { user: form.get('username') ?? '', password: form.get('password') ?? '' };
   if (grant === 'refresh_token') return { refreshToken: form.get('refresh_token') ?? '' };

@@ -1,6 +1,6 @@
 import type { Access, AccessController, Action } from '../../auth/access.ts';
 import { isRegistryError, RegistryError } from '../../oci/errors.ts';
-import { parseRepositoryName, type RepositoryName } from '../../oci/name.ts';
+import { parseRepositoryName, type RepositoryName, tryParseRepositoryName } from '../../oci/name.ts';
 import { json, type Reply } from '../reply.ts';
 import type { ApiRequest } from '../request.ts';
 import { parseTarget, type Target } from '../target.ts';
@@ -39,6 +39,13 @@ function accessOf(target: Target, name: RepositoryName | undefined, method: stri
   return [{ type: 'repository', name, actions: deletes ? remove : reads && target.kind !== 'upload' ? read : write }];
 }
 
+/** A client that asks for just what it needs would push what it could mount. */
+function helpfulFor(target: Target, request: ApiRequest): Access[] {
+  const from = target.kind === 'uploads' && request.query.has('mount') ? request.query.get('from') : null;
+  const name = from === null ? undefined : tryParseRepositoryName(from);
+  return name === undefined ? [] : [{ type: 'repository', name, actions: read }];
+}
+
 export interface V2Options extends Services {
   readonly access: AccessController;
 }
@@ -62,7 +69,8 @@ export function createV2({ access, ...services }: V2Options): (request: ApiReque
     const handler = Object.hasOwn(methods, request.method) ? methods[request.method] : undefined;
     if (handler === undefined) throw refused(methods, request.method);
     const name = 'name' in target ? parseRepositoryName(target.name) : undefined;
-    const caller = await access.authorize(request, accessOf(target, name, request.method));
+    const needed = accessOf(target, name, request.method);
+    const caller = await access.authorize(request, needed, helpfulFor(target, request));
     request.user = caller.subject;
     const repository = name && services.registry.repository(name);
     try {
