@@ -102,19 +102,36 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
     timeouts: http.timeouts,
     log,
   });
-  await listened?.();
-  await awaitStorage({
-    driver,
-    write: !readOnly,
-    log,
-    onFault(error) {
-      obstacle = error;
-    },
-  });
-  control = await openAccessControl(config.auth, { driver, prefix, log });
+  let purging: ReturnType<typeof startUploadPurging>;
+  const close = async () => {
+    state = 'stopping';
+    await listening.drain(http.draintimeout);
+    // Requests that were cut still have to give back what they hold, so that their uploads can go on elsewhere.
+    await Promise.race([app.settled(), delay(settleTimeout, undefined, { ref: false })]);
+    await purging?.stop();
+    health.stop();
+    await control?.close();
+    await driver.close?.();
+  };
+  try {
+    await listened?.();
+    await awaitStorage({
+      driver,
+      write: !readOnly,
+      log,
+      onFault(error) {
+        obstacle = error;
+      },
+    });
+    control = await openAccessControl(config.auth, { driver, prefix, log });
+  } catch (error) {
+    // What listens keeps the process alive, and would answer for ever that it is starting.
+    await close();
+    throw error;
+  }
   state = 'serving';
   health.start();
-  const purging = readOnly ? undefined : startUploadPurging(storage.maintenance.uploadpurging, driver, log);
+  if (!readOnly) purging = startUploadPurging(storage.maintenance.uploadpurging, driver, log);
 
   return {
     address: listening.address,
@@ -122,16 +139,7 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
     async reload(auth) {
       await Promise.all([listening.reload(), control?.reload(auth)]);
     },
-    async close() {
-      state = 'stopping';
-      await listening.drain(http.draintimeout);
-      // Requests that were cut still have to give back what they hold, so that their uploads can go on elsewhere.
-      await Promise.race([app.settled(), delay(settleTimeout, undefined, { ref: false })]);
-      await purging?.stop();
-      health.stop();
-      await control?.close();
-      await driver.close?.();
-    },
+    close,
   };
 }
 
