@@ -21,6 +21,8 @@ interface Count {
 }
 
 export interface AttemptsOptions {
+  /** Told of each attempt that has to wait. */
+  readonly onSlowed?: (() => void) | undefined;
   /** Default: waits. For tests. */
   readonly wait?: (milliseconds: number) => Promise<void>;
 }
@@ -30,10 +32,15 @@ export interface AttemptsOptions {
  * for good, so that nobody can lock out others; whose password has just been right is not asked here at all.
  */
 export class Attempts {
+  readonly #onSlowed: (() => void) | undefined;
   readonly #wait: (milliseconds: number) => Promise<void>;
   readonly #counts = new LRUCache<string, Count>({ max: 20_000, ttl: memory });
 
-  constructor({ wait = (milliseconds) => delay(milliseconds, undefined, { ref: false }) }: AttemptsOptions = {}) {
+  constructor({
+    onSlowed,
+    wait = (milliseconds) => delay(milliseconds, undefined, { ref: false }),
+  }: AttemptsOptions = {}) {
+    this.#onSlowed = onSlowed;
     this.#wait = wait;
   }
 
@@ -54,6 +61,7 @@ export class Attempts {
       });
     }
     count.waiting += 1;
+    this.#onSlowed?.();
     try {
       await this.#wait(milliseconds);
     } finally {

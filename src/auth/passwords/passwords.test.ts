@@ -102,9 +102,14 @@ test('verifications wait for each other, and too many are refused', async () => 
 
 describe('who guesses', () => {
   const waits: number[] = [];
+  let slowed = 0;
   const attempts = () => {
     waits.length = 0;
+    slowed = 0;
     return new Attempts({
+      onSlowed: () => {
+        slowed += 1;
+      },
       wait: async (milliseconds) => {
         waits.push(milliseconds);
       },
@@ -118,6 +123,7 @@ describe('who guesses', () => {
       some.failed('alice', '10.0.0.1');
     }
     expect(waits).toEqual([500, 1000, 2000, 4000, 8000, 8000, 8000]);
+    expect(slowed).toBe(waits.length);
     waits.length = 0;
     await some.admit('alice', '10.0.0.2');
     await some.admit('bob', '10.0.0.1');
