@@ -6,8 +6,9 @@ import { awaitStorage } from './await-storage.ts';
 import { cipherSuites } from './config/cipher-suites.ts';
 import type { Config } from './config/schema.ts';
 import { revealSecrets } from './config/secret.ts';
+import { openMetrics, startDebugServer } from './debug-server.ts';
 import { createApp } from './http/app.ts';
-import { listen } from './http/listen.ts';
+import { type Listening, listen } from './http/listen.ts';
 import type { Log } from './http/log.ts';
 import { json } from './http/reply.ts';
 import type { TlsOptions } from './http/tls.ts';
@@ -57,6 +58,8 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
   const health = createHealth({ ...config.health, checkStorage, log });
   let state: 'starting' | 'serving' | 'stopping' = 'starting';
   let obstacle: unknown;
+  const failing = () => (state === 'starting' ? { server: 'starting' } : health.failing());
+  const metrics = await openMetrics(http.debug);
   let control: AccessControl | undefined;
   // Until it is there, nothing is served.
   const opened = (): AccessControl => {
@@ -89,8 +92,9 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
           return json(503, { status: 'the storage cannot be used; the log says why', ...reasonOf(error) });
         }
       },
-      failing: () => (state === 'starting' ? { server: 'starting' } : health.failing()),
+      failing,
     },
+    metrics,
   });
 
   const listening = await listen(app.fetch, {
@@ -102,6 +106,7 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
     timeouts: http.timeouts,
     log,
   });
+  let debugging: Listening | undefined;
   let purging: ReturnType<typeof startUploadPurging>;
   const close = async () => {
     state = 'stopping';
@@ -111,9 +116,11 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
     await purging?.stop();
     health.stop();
     await control?.close();
+    await debugging?.drain(0);
     await driver.close?.();
   };
   try {
+    debugging = await startDebugServer(http.debug, { metrics, failing, log });
     await listened?.();
     await awaitStorage({
       driver,
@@ -123,7 +130,7 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
         obstacle = error;
       },
     });
-    control = await openAccessControl(config.auth, { driver, prefix, log });
+    control = await openAccessControl(config.auth, { driver, prefix, log, metrics });
   } catch (error) {
     // What listens keeps the process alive, and would answer for ever that it is starting.
     await close();
