@@ -22,6 +22,7 @@ import { ConfigError } from './config/finding.ts';
 import type { Config } from './config/schema.ts';
 import { signingAlgorithms } from './config/sections/auth.ts';
 import type { Log } from './http/log.ts';
+import type { Metrics } from './observe/metrics.ts';
 import { createSharedStore } from './shared-store.ts';
 import { watchFiles } from './watch-files.ts';
 
@@ -44,6 +45,8 @@ export interface AccessControlOptions {
   /** `http.prefix`, without a trailing slash. */
   readonly prefix: string;
   readonly log: Log;
+  /** Undefined: nothing is counted. */
+  readonly metrics: Pick<Metrics, 'loginFailed' | 'loginSlowed'> | undefined;
 }
 
 /**
@@ -60,14 +63,15 @@ export async function openAccessControl(auth: Config['auth'], options: AccessCon
 
 async function openHtpasswd(
   { realm, path }: NonNullable<AuthConfig['htpasswd']>,
-  { log }: AccessControlOptions,
+  options: AccessControlOptions,
 ): Promise<AccessControl> {
+  const { log } = options;
   const users = await openUsers('auth.htpasswd.path', path, log);
   const controller = createBasicAccess({
     realm,
     passwords: users.passwords,
-    attempts: new Attempts(),
-    onFailure: (failure) => logFailure(log, { ...failure, reason: 'password' }),
+    attempts: attemptsOf(options),
+    onFailure: (failure) => reportFailure(options, { ...failure, reason: 'password' }),
   });
   return { controller, tokens: undefined, reload: users.reload, close: users.close };
 }
@@ -100,10 +104,8 @@ async function openExternal(
   return { controller, tokens: undefined, reload: readNow, close: async () => close() };
 }
 
-async function openBuiltin(
-  config: BuiltinConfig,
-  { driver, readOnly, prefix, log }: AccessControlOptions,
-): Promise<AccessControl> {
+async function openBuiltin(config: BuiltinConfig, options: AccessControlOptions): Promise<AccessControl> {
+  const { driver, readOnly, prefix, log } = options;
   const { service, realm } = config;
   const users = await openUsers('auth.builtin.users', config.users, log);
   const store = createSharedStore(driver);
@@ -124,9 +126,9 @@ async function openBuiltin(
       algorithms: signingAlgorithms,
       onFault: (issuer, error) => log.warn('an issuer of ID tokens does not answer', { issuer, error }),
     }),
-    attempts: new Attempts(),
+    attempts: attemptsOf(options),
     certificates: config.certificates,
-    onFailure: (failure) => logFailure(log, failure),
+    onFailure: (failure) => reportFailure(options, failure),
   });
   const tokens = new Tokens({ keys, service, lifetime: config.tokenlifetime, loginLifetime: config.loginlifetime });
   return {
@@ -231,8 +233,13 @@ async function faultOf<T>(key: string, source: string, promise: Promise<T>): Pro
   }
 }
 
+function attemptsOf({ metrics }: AccessControlOptions): Attempts {
+  return new Attempts({ onSlowed: metrics?.loginSlowed });
+}
+
 /** Who puts a token where the name belongs has not made it public. */
-function logFailure(log: Log, { account, address, reason }: LoginFailure): void {
+function reportFailure({ log, metrics }: AccessControlOptions, { account, address, reason }: LoginFailure): void {
   const shown = /^berth_|^eyJ/.test(account) ? '<token>' : account;
   log.warn('login failed', { user: shown, address, reason });
+  metrics?.loginFailed(reason);
 }

@@ -6,8 +6,9 @@ import { awaitStorage } from './await-storage.ts';
 import { cipherSuites } from './config/cipher-suites.ts';
 import type { Config } from './config/schema.ts';
 import { revealSecrets } from './config/secret.ts';
+import { openMetrics, startDebugServer } from './debug-server.ts';
 import { createApp } from './http/app.ts';
-import { listen } from './http/listen.ts';
+import { type Listening, listen } from './http/listen.ts';
 import type { Log } from './http/log.ts';
 import { json } from './http/reply.ts';
 import type { TlsOptions } from './http/tls.ts';
@@ -57,6 +58,8 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
   const health = createHealth({ ...config.health, checkStorage, log });
   let state: 'starting' | 'serving' | 'stopping' = 'starting';
   let obstacle: unknown;
+  const failing = () => (state === 'starting' ? { server: 'starting' } : health.failing());
+  const metrics = await openMetrics(http.debug);
   let control: AccessControl | undefined;
   // Until it is there, nothing is served.
   const opened = (): AccessControl => {
@@ -89,8 +92,9 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
           return json(503, { status: 'the storage cannot be used; the log says why', ...reasonOf(error) });
         }
       },
-      failing: () => (state === 'starting' ? { server: 'starting' } : health.failing()),
+      failing,
     },
+    metrics,
   });
 
   const listening = await listen(app.fetch, {
@@ -102,7 +106,21 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
     timeouts: http.timeouts,
     log,
   });
+  let debugging: Listening | undefined;
+  let purging: ReturnType<typeof startUploadPurging>;
+  const close = async () => {
+    state = 'stopping';
+    await listening.drain(http.draintimeout);
+    // Requests that were cut still have to give back what they hold, so that their uploads can go on elsewhere.
+    await Promise.race([app.settled(), delay(settleTimeout, undefined, { ref: false })]);
+    await purging?.stop();
+    health.stop();
+    await control?.close();
+    await debugging?.drain(0);
+    await driver.close?.();
+  };
   try {
+    debugging = await startDebugServer(http.debug, { metrics, failing, log });
     await listened?.();
     await awaitStorage({
       driver,
@@ -112,15 +130,15 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
         obstacle = error;
       },
     });
-    control = await openAccessControl(config.auth, { driver, readOnly, prefix, log });
+    control = await openAccessControl(config.auth, { driver, readOnly, prefix, log, metrics });
   } catch (error) {
-    await listening.drain(0);
-    await driver.close?.();
+    // What listens keeps the process alive, and would answer for ever that it is starting.
+    await close();
     throw error;
   }
   state = 'serving';
   health.start();
-  const purging = readOnly ? undefined : startUploadPurging(storage.maintenance.uploadpurging, driver, log);
+  if (!readOnly) purging = startUploadPurging(storage.maintenance.uploadpurging, driver, log);
 
   return {
     address: listening.address,
@@ -128,16 +146,7 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
     async reload(auth) {
       await Promise.all([listening.reload(), control?.reload(auth)]);
     },
-    async close() {
-      state = 'stopping';
-      await listening.drain(http.draintimeout);
-      // Requests that were cut still have to give back what they hold, so that their uploads can go on elsewhere.
-      await Promise.race([app.settled(), delay(settleTimeout, undefined, { ref: false })]);
-      await purging?.stop();
-      health.stop();
-      await control?.close();
-      await driver.close?.();
-    },
+    close,
   };
 }
 

@@ -18,6 +18,16 @@ describe('a variable', () => {
       { addr: ':5000' },
     ],
     ['is read as YAML', '', { REGISTRY_HTTP_ADDR: '":2" # here' }, { addr: ':2' }],
+    [
+      'reaches what is deeper',
+      '',
+      {
+        REGISTRY_HTTP_DEBUG_ADDR: 'localhost:5001',
+        REGISTRY_HTTP_DEBUG_PROMETHEUS_ENABLED: 'true',
+        REGISTRY_HTTP_DEBUG_PROMETHEUS_PATH: '/m',
+      },
+      { debug: { addr: 'localhost:5001', prometheus: { enabled: true, path: '/m' } } },
+    ],
     ['sets a list', '', { REGISTRY_HTTP_HEADERS: '{A: [b, c]}' }, { headers: { A: ['b', 'c'] } }],
   ])('%s', async (_what, part, environment: Record<string, string>, http) => {
     expect((await configWith(environment, part)).http).toMatchObject(http);

@@ -58,6 +58,18 @@ describe('a value that is not allowed', () => {
       'http: {tls: {certificate: a, key: b, clientauth: require-any-client-cert}}',
       'http.tls.clientauth needs http.tls.clientcas: without them no client is asked for a certificate',
     ],
+    ['http: {debug: {addr: "5001"}}', `http.debug.addr "5001" ${reached}`],
+    ['http: {debug: {addr: ":0"}}', `http.debug.addr ":0" ${reached}`],
+    ['http: {debug: true}', 'http.debug "true" must be a section'],
+    ['http: {debug: {prometheus: {enabled: maybe}}}', 'http.debug.prometheus.enabled "maybe" must be true or false'],
+    [
+      'http: {debug: {prometheus: {path: "/:name"}}}',
+      'http.debug.prometheus.path "/:name" must be a path such as /metrics, of letters, digits and . _ ~ -',
+    ],
+    [
+      'http: {debug: {prometheus: {path: /debug/health}}}',
+      'http.debug.prometheus.path "/debug/health" is where the debug server says which checks fail; choose another',
+    ],
     ['catalog: {maxentries: 1.5}', 'catalog.maxentries "1.5" must be a whole number'],
     ['catalog: {maxentries: many}', 'catalog.maxentries "many" must be a number'],
     ['tags: {maxtags: -1}', 'tags.maxtags "-1" must be a whole number of at least 0'],
@@ -175,7 +187,6 @@ describe('a key that berth does not act on', () => {
   test.each([
     ['redis: {addrs: [a]}', 'redis'],
     ['notifications: {endpoints: [{name: a, url: b}]}', 'notifications'],
-    ['http: {debug: {addr: ":5001"}}', 'http.debug'],
     ['log: {hooks: [{type: mail}]}', 'log.hooks'],
     ['log: {reportcaller: true}', 'log.reportcaller'],
     ['policy: {repository: {classes: [a]}}', 'policy'],
@@ -259,6 +270,13 @@ test('cipher suites have no effect with TLS 1.3 alone', async () => {
   expect(warningsOf(await loadText(fileWith(part)))).toEqual([
     'config.yml:3: http.tls.ciphersuites has no effect with http.tls.minimumtls tls1.3, whose suites are fixed',
   ]);
+});
+
+test('metrics that no server has are not kept', async () => {
+  expect(warningsOf(await loadText(fileWith('http: {debug: {prometheus: {enabled: true}}}')))).toEqual([
+    'config.yml:3: http.debug.prometheus.enabled has no effect without http.debug.addr: there is no server that has metrics',
+  ]);
+  expect(warningsOf(await loadText(fileWith('http: {debug: {prometheus: {enabled: false}}}')))).toEqual([]);
 });
 
 test.each([

@@ -72,6 +72,7 @@ test('defaults are distribution’s, and relative URLs', async () => {
       },
       http2: { disabled: false },
       h2c: { enabled: false },
+      debug: { prometheus: { enabled: false, path: '/metrics' } },
       timeouts: { header: 30_000, body: 300_000, keepalive: 120_000 },
     },
     catalog: { maxentries: 1_000 },
@@ -151,8 +152,9 @@ health:
     interval: 10s
     threshold: 3
 `);
-  const { log, storage } = loaded.config;
+  const { log, storage, http } = loaded.config;
   expect(log).toMatchObject({ level: 'debug', fields: { service: 'registry', environment: 'development' } });
+  expect(http.debug).toEqual({ addr: ':5001', prometheus: { enabled: true, path: '/metrics' } });
   expect(storage).toMatchObject({
     delete: { enabled: true },
     maintenance: { uploadpurging: { enabled: false, age: 604_800_000 } },
@@ -160,7 +162,6 @@ health:
   });
   expect(warningsOf(loaded)).toEqual([
     'config.yml:10: storage.cache is not needed: berth keeps no cache that wants a setting',
-    'config.yml:21: http.debug is not supported: there is no debug server and no metrics',
   ]);
 });
 

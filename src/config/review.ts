@@ -25,8 +25,17 @@ export function reviewKeys(origins: ReadonlyMap<string, string>): Finding[] {
 
 /** What a valid configuration says without effect. */
 export function reviewConfig(config: ConfigValues, origins: ReadonlyMap<string, string>): Finding[] {
-  const key = 'http.tls.ciphersuites';
-  const suites = origins.get(key);
-  if (suites === undefined || config.http.tls.minimumtls !== 'tls1.3') return [];
-  return [{ source: suites, key, message: 'has no effect with http.tls.minimumtls tls1.3, whose suites are fixed' }];
+  const warnings: Finding[] = [];
+  const warn = (key: string, message: string) => {
+    const source = origins.get(key);
+    if (source !== undefined) warnings.push({ source, key, message });
+  };
+  const { tls, debug } = config.http;
+  if (tls.minimumtls === 'tls1.3') {
+    warn('http.tls.ciphersuites', 'has no effect with http.tls.minimumtls tls1.3, whose suites are fixed');
+  }
+  if (debug.prometheus.enabled && debug.addr === undefined) {
+    warn('http.debug.prometheus.enabled', 'has no effect without http.debug.addr: there is no server that has metrics');
+  }
+  return warnings;
 }

@@ -47,7 +47,6 @@ export const unsupportedKeys: readonly UnsupportedKey[] = [
   { path: 'log.hooks', severity: 'warning', message: 'is not supported: no mail is sent' },
   { path: 'log.reportcaller', severity: 'warning', message: 'is not supported: lines do not name the code' },
   { path: 'storage.cache', severity: 'warning', message: 'is not needed: berth keeps no cache that wants a setting' },
-  { path: 'http.debug', severity: 'warning', message: 'is not supported: there is no debug server and no metrics' },
   {
     path: 'notifications',
     severity: 'warning',

@@ -75,7 +75,7 @@ export const secret = z.codec(z.string(), z.instanceof(Secret), {
 /** A printed configuration that is used again would otherwise have a secret that everybody knows. */
 export const standInMessage = 'is what a printed configuration shows in place of a secret: put the secret itself here';
 
-/** `host:port` of another server, see {@link parseAddress}. */
+/** `host:port` with a port of its own, of another server or to listen on, see {@link parseAddress}. */
 export const address = z.string().refine((input) => (parseAddress(input)?.port ?? 0) > 0, {
   error: 'must be host:port with a number as port, such as 127.0.0.1:5000',
 });

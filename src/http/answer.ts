@@ -3,6 +3,7 @@ import { RegistryError } from '../oci/errors.ts';
 import { send } from './body.ts';
 import { errorReply } from './errors.ts';
 import type { Log } from './log.ts';
+import type { HandlerName, RequestMetrics } from './metrics.ts';
 import type { Reply } from './reply.ts';
 import { type Addressing, ApiRequest, type AppEnv } from './request.ts';
 
@@ -20,16 +21,23 @@ export interface AnswerOptions extends Addressing {
   readonly health: Health;
   readonly headers: Readonly<Record<string, readonly string[]>>;
   readonly log: Log;
+  /** Absent: nothing is measured. */
+  readonly metrics?: RequestMetrics | undefined;
 }
 
 type Answer = (context: Context<AppEnv>) => Promise<Response>;
 type Respond = (request: ApiRequest) => Promise<Reply>;
 
+/** Under what a request is counted; asked only where it is. */
+type HandlerOf = (request: ApiRequest) => HandlerName;
+
+const other: HandlerOf = () => 'other';
+
 /**
  * Turns what answers a request into what Hono calls. Here, and nowhere else, a request gets its id, a fault becomes an
- * answer, the answer is written and the access log gets its line.
+ * answer, the answer is written, the access log gets its line and the request is measured.
  */
-export function createAnswer({ health, headers, log, ...addressing }: AnswerOptions) {
+export function createAnswer({ health, headers, log, metrics, ...addressing }: AnswerOptions) {
   const configured = Object.entries(headers).map(([name, values]) => [canonicalName(name), values]);
   const common = { 'Docker-Distribution-API-Version': 'registry/2.0', ...Object.fromEntries(configured) };
   let running = 0;
@@ -52,15 +60,18 @@ export function createAnswer({ health, headers, log, ...addressing }: AnswerOpti
     }
   }
 
-  function always(respond: Respond): Answer {
+  function always(respond: Respond, handlerOf: HandlerOf = other): Answer {
     return async function answer(context) {
       const time = new Date();
       const request = new ApiRequest(context, addressing);
+      const ended = metrics?.begin(handlerOf(request), request.method);
       running++;
       const response = await run(context, request, respond).finally(() => {
         running--;
         if (running === 0) idle?.();
       });
+      const status = request.clientGone ? clientClosedRequest : request.status;
+      ended?.({ status, bytesReceived: request.bytesReceived, bytesSent: request.bytesSent });
       const { incoming } = context.env ?? {};
       log.access({
         time,
@@ -70,7 +81,7 @@ export function createAnswer({ health, headers, log, ...addressing }: AnswerOpti
         method: request.method,
         target: incoming?.url ?? request.path,
         protocol: `HTTP/${incoming?.httpVersion ?? '1.1'}`,
-        status: request.clientGone ? clientClosedRequest : request.status,
+        status,
         bytes: request.bytesSent,
         referer: request.header('referer'),
         userAgent: request.header('user-agent'),
@@ -84,11 +95,11 @@ export function createAnswer({ health, headers, log, ...addressing }: AnswerOpti
     always,
 
     /** The same, but 503 while the registry is not healthy. */
-    whenHealthy: (respond: Respond): Answer =>
+    whenHealthy: (respond: Respond, handlerOf?: HandlerOf): Answer =>
       always(async (request) => {
         if (health.failing() !== undefined) throw new RegistryError('UNAVAILABLE');
         return respond(request);
-      }),
+      }, handlerOf),
 
     /** Resolves when no request is being answered. */
     settled: () =>

@@ -20,20 +20,30 @@ export interface NodeBindings {
   outgoing?: Outgoing;
 }
 
-export function requestBody(context: Context<{ Bindings: NodeBindings }>): RequestBody {
+/** What came of a body. */
+export interface Received {
+  bytesReceived: number;
+}
+
+export function requestBody(context: Context<{ Bindings: NodeBindings }>, received: Received): RequestBody {
   const header = context.req.header('content-length');
   const length = header === undefined ? undefined : Number(header);
   const { incoming, outgoing } = context.env ?? {};
   const iterate =
-    incoming && outgoing ? () => readIncoming(incoming, outgoing) : () => readWeb(context.req.raw.body ?? undefined);
+    incoming && outgoing
+      ? () => readIncoming(incoming, outgoing, received)
+      : () => readWeb(context.req.raw.body ?? undefined, received);
   return { length, [Symbol.asyncIterator]: iterate };
 }
 
-async function* readIncoming(incoming: Incoming, outgoing: Outgoing): AsyncGenerator<Uint8Array> {
+async function* readIncoming(incoming: Incoming, outgoing: Outgoing, received: Received): AsyncGenerator<Uint8Array> {
   continueIfExpected(incoming, outgoing);
   try {
     // When the registry refuses in the middle, the connection must live on to carry the answer.
-    yield* incoming.iterator({ destroyOnReturn: false });
+    for await (const chunk of incoming.iterator({ destroyOnReturn: false })) {
+      received.bytesReceived += chunk.length;
+      yield chunk;
+    }
   } catch (cause) {
     throw incomplete(cause);
   }
@@ -45,8 +55,12 @@ function incomplete(cause?: unknown): RegistryError {
   return new RegistryError('BODY_INCOMPLETE', { cause });
 }
 
-async function* readWeb(body: ReadableStream<Uint8Array> | undefined): AsyncGenerator<Uint8Array> {
-  if (body !== undefined) yield* body as unknown as AsyncIterable<Uint8Array>;
+async function* readWeb(body: ReadableStream<Uint8Array> | undefined, received: Received): AsyncGenerator<Uint8Array> {
+  if (body === undefined) return;
+  for await (const chunk of body as unknown as AsyncIterable<Uint8Array>) {
+    received.bytesReceived += chunk.length;
+    yield chunk;
+  }
 }
 
 /** What happened to an answer. */

@@ -31,9 +31,10 @@ export class ApiRequest {
   /** Percent-encoded, without the prefix and the query. */
   readonly path: string;
   readonly body: RequestBody;
-  /** For the access log: who the caller proved to be, what was answered, and bytes of the body that went out. */
+  /** For the access log and metrics: who the caller proved to be, what was answered, and bytes of the bodies. */
   user = '';
   status = 0;
+  bytesReceived = 0;
   bytesSent = 0;
   clientGone = false;
   readonly #search: string;
@@ -52,7 +53,7 @@ export class ApiRequest {
     this.method = context.req.method;
     this.path = path.startsWith(addressing.prefix) ? path.slice(addressing.prefix.length) : path;
     this.#search = mark < 0 ? '' : target.slice(mark + 1);
-    this.body = requestBody(context);
+    this.body = requestBody(context, this);
     this.#context = context;
     this.#addressing = addressing;
   }

@@ -236,6 +236,15 @@ describe('an HTTP check', () => {
     );
     expect(await outcome({ http: [{ ...check, uri: 'http://127.0.0.1:1/' }] })).toMatch(/^fetch failed: .+/);
   });
+
+  test('does not show the secrets of its URL', async () => {
+    const uri = 'http://127.0.0.1:1/?token=hidden&n=3';
+    const { health } = setUp({ http: [{ ...rare, headers: {}, statuscode: 200, uri }] });
+    health.start();
+    const shown = 'http://127.0.0.1:1/?token=<redacted>&n=3';
+    await expect.poll(() => health.failing()).toEqual({ [shown]: expect.stringContaining('fetch failed') });
+    expect(health.status().failing).toHaveProperty([shown]);
+  });
 });
 
 describe('a TCP check', () => {

@@ -1,5 +1,6 @@
 import { fileCheck, type HeaderValue, httpCheck, tcpCheck } from './health/checks.ts';
 import { type Check, type Clock, systemClock, watch } from './health/watch.ts';
+import { redactText } from './log/redact.ts';
 
 /** How often a check is made, in milliseconds, and how often in a row it must fail to count; 0 is 1. */
 export interface Pace {
@@ -38,7 +39,7 @@ export interface HealthOptions extends HealthChecks {
 
 export interface HealthStatus {
   healthy: boolean;
-  /** The checks that fail, by name, each with the reason. */
+  /** The checks that fail, by name, each with the reason; without the secrets of their URLs. */
   failing: Readonly<Record<string, string>>;
 }
 
@@ -77,7 +78,10 @@ export function createHealth(options: HealthOptions): Health {
   };
   let watches: { stop(): void }[] = [];
 
-  const failing = () => (faults.size === 0 ? undefined : Object.fromEntries(faults));
+  const failing = () => {
+    if (faults.size === 0) return undefined;
+    return Object.fromEntries([...faults].map(([name, fault]) => [redactText(name), redactText(fault)]));
+  };
   return {
     start() {
       watches = checks.map((check) => watch(check, report, clock));

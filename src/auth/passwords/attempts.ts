@@ -30,6 +30,8 @@ interface Count {
 }
 
 export interface AttemptsOptions {
+  /** Told of each attempt that has to wait. */
+  readonly onSlowed?: (() => void) | undefined;
   /** For tests. */
   readonly wait?: (milliseconds: number) => Promise<void>;
   readonly now?: () => number;
@@ -40,11 +42,13 @@ export interface AttemptsOptions {
  * for good, so that nobody can lock out others.
  */
 export class Attempts {
+  readonly #onSlowed: (() => void) | undefined;
   readonly #wait: (milliseconds: number) => Promise<void>;
   readonly #now: () => number;
   readonly #counts = new LRUCache<string, Count>({ max: remembered });
 
-  constructor({ wait = (milliseconds) => delay(milliseconds), now = Date.now }: AttemptsOptions = {}) {
+  constructor({ onSlowed, wait = (milliseconds) => delay(milliseconds), now = Date.now }: AttemptsOptions = {}) {
+    this.#onSlowed = onSlowed;
     this.#wait = wait;
     this.#now = now;
   }
@@ -84,6 +88,7 @@ export class Attempts {
       });
     }
     for (const kind of kinds) counts[kind].waiting += 1;
+    this.#onSlowed?.();
     try {
       await this.#wait(milliseconds);
     } finally {

@@ -128,20 +128,28 @@ test('verifications wait for each other, and too many are refused', async () => 
 
 describe('who guesses', () => {
   const waits: number[] = [];
+  let slowed = 0;
   let time = 0;
   const right = async () => true;
   const wrong = async () => false;
 
   function attempts(): Attempts {
     waits.length = 0;
-    const wait = async (milliseconds: number) => void waits.push(milliseconds);
-    return new Attempts({ wait, now: () => time });
+    slowed = 0;
+    return new Attempts({
+      onSlowed: () => {
+        slowed += 1;
+      },
+      wait: async (milliseconds) => void waits.push(milliseconds),
+      now: () => time,
+    });
   }
 
   test('waits longer each time, and others do not', async () => {
     const some = attempts();
     for (let count = 0; count < 10; count += 1) expect(await some.make('alice', '10.0.0.1', wrong)).toBe(false);
     expect(waits).toEqual([500, 1000, 2000, 4000, 8000, 8000, 8000]);
+    expect(slowed).toBe(waits.length);
     waits.length = 0;
     expect(await some.make('alice', '10.0.0.2', wrong)).toBe(false);
     expect(await some.make('bob', '10.0.0.1', right)).toBe(true);

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { parseAddress } from '../address.ts';
-import { baseUrl, choice, duration, flag, headers, secret, text } from '../values.ts';
+import { address, baseUrl, choice, duration, flag, headers, secret, text } from '../values.ts';
 import { tlsSection } from './tls.ts';
 
 const second = 1_000;
@@ -14,6 +14,19 @@ const prefix = z.codec(z.string(), z.string(), {
     return z.NEVER;
   },
   encode: (path) => path,
+});
+
+/** Where the debug server has something else. */
+const healthPath = '/debug/health';
+
+/** A path that is compared as it is. */
+const metricsPath = z.string().superRefine((input, context) => {
+  const isPath = /^\/(?:[\w.~-]+\/)*[\w.~-]*$/.test(input);
+  if (isPath && input !== healthPath) return;
+  const message = isPath
+    ? 'is where the debug server says which checks fail; choose another'
+    : 'must be a path such as /metrics, of letters, digits and . _ ~ -';
+  context.addIssue({ code: 'custom', input, message });
 });
 
 /** `http`: where and how berth is reached. */
@@ -69,6 +82,22 @@ export const httpSection = z
       .object({
         /** Whether HTTP/2 is spoken without TLS too. Default: false. */
         enabled: flag.default(false),
+      })
+      .prefault({}),
+
+    /** A second server, in clear text, for those who run berth: with metrics, and at `/debug/health` the checks that fail. */
+    debug: z
+      .object({
+        /** Where it listens: `host:port`, without a host on every address of the machine. Default: none, there is none. */
+        addr: address.optional(),
+        prometheus: z
+          .object({
+            /** Whether it has metrics for Prometheus, which are then kept. Without effect without `addr`. Default: false. */
+            enabled: flag.default(false),
+            /** The path at which it has them. Default: `/metrics`. */
+            path: metricsPath.default('/metrics'),
+          })
+          .prefault({}),
       })
       .prefault({}),
 

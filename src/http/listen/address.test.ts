@@ -33,13 +33,13 @@ describe('an address', () => {
 });
 
 test.each([
-  ['EADDRINUSE', 'ADDRESS_IN_USE', 'another process uses it'],
+  ['EADDRINUSE', 'ADDRESS_IN_USE', 'another process uses it; stop that one or choose another http.debug.addr'],
   ['EACCES', 'ADDRESS_DENIED', 'CAP_NET_BIND_SERVICE'],
   ['EADDRNOTAVAIL', 'ADDRESS_UNAVAILABLE', 'no such address'],
   ['ENOTFOUND', 'ADDRESS_UNAVAILABLE', 'no such address'],
 ])('a fault %s names the address and what to do', (code, expected, hint) => {
   const fault = Object.assign(new Error(code), { code });
-  const explained = explainListenFault(fault, 'host:80');
+  const explained = explainListenFault(fault, 'host:80', 'http.debug.addr');
   expect(explained).toMatchObject({ code: expected, cause: fault });
   expect(String(explained)).toContain('host:80');
   expect(String(explained)).toContain(hint);

@@ -35,14 +35,14 @@ export function formatUrl(scheme: 'http' | 'https', info: AddressInfo): string {
   return `${scheme}://${everywhere ? `localhost:${info.port}` : formatAddress(info)}`;
 }
 
-/** Says in the operator's words why listening on `addr` failed. */
-export function explainListenFault(error: unknown, addr: string): unknown {
+/** Says in the operator's words why listening on `addr` failed. @param key of the configuration that has the address */
+export function explainListenFault(error: unknown, addr: string, key: string): unknown {
   const cause = { cause: error };
   switch (errorCode(error)) {
     case 'EADDRINUSE':
       return new ListenError(
         'ADDRESS_IN_USE',
-        `cannot listen on ${addr}: another process uses it; stop that one or choose another http.addr`,
+        `cannot listen on ${addr}: another process uses it; stop that one or choose another ${key}`,
         cause,
       );
     case 'EACCES':

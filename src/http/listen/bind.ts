@@ -14,6 +14,8 @@ export interface BindOptions {
   net?: 'tcp' | 'unix' | undefined;
   /** Permission bits of the socket file. Default: as the umask leaves them. */
   mode?: number | undefined;
+  /** Which key of the configuration has `addr`, for messages. Default `http.addr`. */
+  key?: string | undefined;
 }
 
 /**
@@ -21,10 +23,10 @@ export interface BindOptions {
  *
  * @throws ListenError
  */
-export async function bind(server: Server, { addr, net = 'tcp', mode }: BindOptions): Promise<void> {
+export async function bind(server: Server, { addr, net = 'tcp', mode, key = 'http.addr' }: BindOptions): Promise<void> {
   try {
     if (net === 'unix') {
-      await bindUnix(server, addr);
+      await bindUnix(server, addr, key);
       if (mode !== undefined) await chmod(addr, mode);
     } else {
       const { host, port } = parseTcpAddress(addr);
@@ -32,17 +34,17 @@ export async function bind(server: Server, { addr, net = 'tcp', mode }: BindOpti
     }
   } catch (error) {
     server.close();
-    throw explainListenFault(error, addr);
+    throw explainListenFault(error, addr, key);
   }
 }
 
-async function bindUnix(server: Server, path: string): Promise<void> {
+async function bindUnix(server: Server, path: string, key: string): Promise<void> {
   try {
     await start(server, { path, backlog });
   } catch (error) {
     // Not looked at before: worker processes of one server share the socket, and for them listening succeeds.
     if (errorCode(error) !== 'EADDRINUSE') throw error;
-    await removeStaleSocket(path);
+    await removeStaleSocket(path, key);
     await start(server, { path, backlog });
   }
 }
@@ -53,7 +55,7 @@ async function start(server: Server, options: NodeListenOptions): Promise<void> 
 }
 
 /** A server that was killed leaves its socket file behind. It is removed when it is a socket and nobody answers there. */
-async function removeStaleSocket(path: string): Promise<void> {
+async function removeStaleSocket(path: string, key: string): Promise<void> {
   if (!(await lstat(path)).isSocket()) {
     throw new ListenError('ADDRESS_IN_USE', `cannot listen on ${path}: it exists and is not a socket`);
   }
@@ -69,6 +71,6 @@ async function removeStaleSocket(path: string): Promise<void> {
   }
   throw new ListenError(
     'ADDRESS_IN_USE',
-    `cannot listen on ${path}: a running server answers there; stop it or choose another http.addr`,
+    `cannot listen on ${path}: a running server answers there; stop it or choose another ${key}`,
   );
 }

@@ -1,6 +1,7 @@
 import type { Access, AccessController, Action } from '../../auth/access.ts';
 import { isRegistryError, RegistryError } from '../../oci/errors.ts';
 import { parseRepositoryName, type RepositoryName, tryParseRepositoryName } from '../../oci/name.ts';
+import type { HandlerName } from '../metrics.ts';
 import { json, type Reply } from '../reply.ts';
 import type { ApiRequest } from '../request.ts';
 import { parseTarget, type Target } from '../target.ts';
@@ -60,10 +61,31 @@ function refused(methods: object, method: string, error?: RegistryError): Regist
   });
 }
 
+const handlerNames: Readonly<Record<Target['kind'], HandlerName>> = {
+  base: 'base',
+  catalog: 'catalog',
+  manifest: 'manifest',
+  blob: 'blob',
+  uploads: 'blob_upload',
+  upload: 'blob_upload_chunk',
+  tags: 'tags',
+  referrers: 'referrers',
+};
+
+/** Under what a request below `/v2` is counted. */
+export function handlerOf(request: ApiRequest): HandlerName {
+  const target = targetOf(request);
+  return target === undefined ? 'other' : handlerNames[target.kind];
+}
+
+function targetOf({ path }: ApiRequest): Target | undefined {
+  return parseTarget(path.slice('/v2'.length));
+}
+
 /** Everything below `/v2`: tells what is asked for, asks whether it is allowed, and only then looks. */
 export function createV2({ access, ...services }: V2Options): (request: ApiRequest) => Promise<Reply> {
   return async (request) => {
-    const target = parseTarget(request.path.slice('/v2'.length));
+    const target = targetOf(request);
     if (target === undefined) throw new RegistryError('NOT_FOUND');
     const methods: Partial<Record<string, (call: never) => Promise<Reply>>> = routes[target.kind];
     const handler = Object.hasOwn(methods, request.method) ? methods[request.method] : undefined;
