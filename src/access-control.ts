@@ -89,11 +89,11 @@ async function openExternal(
   };
   let trust = await faultOf('auth.token', '', read());
   const files = [rootcertbundle, jwks].filter((path) => path !== undefined);
-  const reload = () =>
-    replace(log, 'the keys of the token server', async () => {
-      trust = await read();
-    });
-  const { readNow, close } = watchFiles(files, reload);
+  const { readNow, close } = watchFiles(files, () =>
+    unlessBroken(log, 'the keys of the token server', read, (keys) => {
+      trust = keys;
+    }),
+  );
   const controller = createExternalAccess({
     realm: (origin) => (token.autoredirect ? `${origin}${token.autoredirectpath}` : realm),
     service,
@@ -199,18 +199,27 @@ async function openUsers(key: string, path: string | undefined, log: Log): Promi
     return users;
   };
   const passwords = createPasswords(await faultOf(key, path, read()));
-  const reload = () => replace(log, `the users in ${path}`, async () => passwords.replace(await read()));
-  const { readNow, close } = watchFiles([path], reload);
+  const { readNow, close } = watchFiles([path], () =>
+    unlessBroken(log, `the users in ${path}`, read, passwords.replace),
+  );
   return { passwords, reload: readNow, close: async () => close() };
 }
 
-/** Never throws: what cannot be used is not taken over. */
-async function replace(log: Log, what: string, take: () => Promise<void>): Promise<void> {
+/** @returns puts to use what was read; says why when it cannot be used */
+async function unlessBroken<T>(
+  log: Log,
+  what: string,
+  read: () => Promise<T>,
+  use: (value: T) => void,
+): Promise<() => void> {
   try {
-    await take();
-    log.info(`took over ${what}`);
+    const value = await read();
+    return () => {
+      use(value);
+      log.info(`took over ${what}`);
+    };
   } catch (error) {
-    log.error(`${what} cannot be used; those that were read before stay`, { error });
+    return () => log.error(`${what} cannot be used; those that were read before stay`, { error });
   }
 }
 

@@ -15,42 +15,40 @@ export interface FileWatch {
 
 /**
  * Reads files again when they are others than before, whichever way they were replaced: in place, by a rename, behind a link.
- * One reading at a time, and again when a file changed while it was read.
+ * One reading at a time. What was read while somebody wrote is not used.
  *
- * @param read must not reject
+ * @param read must not reject; what it resolves with puts to use what was read
  */
-export function watchFiles(paths: readonly string[], read: () => Promise<void>): FileWatch {
+export function watchFiles(paths: readonly string[], read: () => Promise<() => unknown>): FileWatch {
   const closing = new AbortController();
   const { signal } = closing;
+  const pause = (milliseconds: number) => delay(milliseconds, undefined, { ref: false, signal }).catch(() => undefined);
   let seen = signatureOf(paths);
   let reading = Promise.resolve();
 
-  async function readUntilStable(): Promise<void> {
-    for (;;) {
+  async function readWhole(): Promise<void> {
+    while (!signal.aborted) {
       const before = await signatureOf(paths);
-      await read();
+      await pause(settleTime);
+      const use = await read();
+      if ((await signatureOf(paths)) !== before) continue;
       seen = Promise.resolve(before);
-      if ((await signatureOf(paths)) === before || signal.aborted) return;
+      await use();
+      return;
     }
   }
 
   const readNow = () => {
-    reading = reading.then(readUntilStable);
+    reading = reading.then(readWhole);
     return reading;
   };
 
   async function poll(): Promise<void> {
     while (!signal.aborted) {
-      await delay(pollInterval, undefined, { ref: false, signal }).catch(() => undefined);
+      await pause(pollInterval);
       // Waits for its turn, so that a file system that hangs does not gather questions.
       await reading;
-      if ((await signatureOf(paths)) === (await seen)) continue;
-      let before: string;
-      do {
-        before = await signatureOf(paths);
-        await delay(settleTime, undefined, { ref: false, signal }).catch(() => undefined);
-      } while (!signal.aborted && (await signatureOf(paths)) !== before);
-      if (!signal.aborted) await readNow();
+      if (!signal.aborted && (await signatureOf(paths)) !== (await seen)) await readNow();
     }
   }
   void poll();

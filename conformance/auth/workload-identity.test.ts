@@ -168,8 +168,8 @@ test('a client certificate is an identity', async () => {
     );
     const { url } = secured.server;
     expect(await statusOf(url, 'robot', upload), clientauth).toBe('202');
-    expect(await statusOf(url, 'robot', '/v2/alice/app/blobs/uploads/'), clientauth).toBe('403');
-    expect(await statusOf(url, 'stranger', upload), clientauth).toBe('403');
+    expect(await statusOf(url, 'robot', '/v2/alice/app/blobs/uploads/'), clientauth).toBe('401');
+    expect(await statusOf(url, 'stranger', upload), clientauth).toBe('401');
     expect(await statusOf(url, undefined, upload), clientauth).toBe('401');
     // `request-client-cert` takes any certificate at the handshake; it proves nothing.
     expect(await statusOf(url, 'forged', upload), clientauth).toBe(

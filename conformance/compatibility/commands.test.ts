@@ -50,7 +50,7 @@ describe('the command line', () => {
 
   test('check-config and serve name everything that is wrong, and end with 1', async () => {
     const path = await configured(
-      'version: 0.1\nstorage: {filesystem: {maxthreads: many}}\nhttp: {addr: 5000}\nauth: {htpasswd: {realm: r, path: p}}\n',
+      'version: 0.1\nstorage: {filesystem: {maxthreads: many}}\nhttp: {addr: 5000}\nauth: {htpasswd: {realm: r}}\n',
     );
     for (const subcommand of ['check-config', 'serve']) {
       const { code, stderr } = await berth([subcommand, path]);

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Command } from 'commander';
 import { formatFinding } from '../config/finding.ts';
-import { findConfigPath } from '../config/load.ts';
+import { findConfigPath, type LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { createLog } from '../observe/log.ts';
 import { type Server, startServer } from '../server.ts';
@@ -28,7 +28,11 @@ async function serve(path: string | undefined): Promise<void> {
     started = resolve;
   });
   // From before it is read the first time: nothing that is changed while the server starts is missed.
-  const watching = watchFiles(file === undefined ? [] : [file], async () => reload(await running));
+  const watching = watchFiles(file === undefined ? [] : [file], async () => {
+    const server = await running;
+    const read = await configure(path).catch((error: unknown) => ({ error }));
+    return () => reload(server, read);
+  });
   process.on('SIGHUP', () => void watching.readNow());
 
   const { config, source, warnings } = await configure(path);
@@ -41,18 +45,17 @@ async function serve(path: string | undefined): Promise<void> {
   log.info('listening', { address: server.address });
   started(server);
 
-  async function reload({ reload }: Server): Promise<void> {
-    try {
-      const fresh = (await configure(path)).config;
-      if (!isDeepStrictEqual(withoutPolicy(fresh), withoutPolicy(config))) {
-        log.warn('the configuration was changed; all of it but policy and groups counts from the next start on');
-      }
-      await reload(fresh.auth);
-    } catch (error) {
-      log.error('the configuration cannot be used; the one that was read before stays', { error });
-      await reload(undefined);
+  function reload({ reload }: Server, read: LoadedConfig | { error: unknown }): Promise<void> {
+    if ('error' in read) {
+      log.error('the configuration cannot be used; the one that was read before stays', { error: read.error });
+      return reload(undefined);
     }
+    if (!isDeepStrictEqual(withoutPolicy(read.config), withoutPolicy(config))) {
+      log.warn('the configuration was changed; all of it but policy and groups counts from the next start on');
+    }
+    return reload(read.config.auth);
   }
+
   const stop = async (signal: string) => {
     log.info('stopping', { signal });
     await server.close();
