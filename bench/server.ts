@@ -31,10 +31,12 @@ export interface Setup {
   access: Access;
   /** Whether clients are sent to the storage for blobs, where it can serve them. */
   redirect: boolean;
+  /** The section `auth`. Default: none. */
+  auth?: object;
 }
 
 /** The file that the image `registry:2` ships, on loopback: what most installations run with. The same for everybody. */
-function configuration({ place, access, redirect }: Setup, port: number): string {
+function configuration({ place, access, redirect, auth }: Setup, port: number): string {
   // JSON is YAML, too.
   return JSON.stringify({
     version: 0.1,
@@ -44,6 +46,7 @@ function configuration({ place, access, redirect }: Setup, port: number): string
       redirect: { disable: !redirect },
       ...place.driver(access),
     },
+    ...(auth && { auth }),
     http: { addr: `127.0.0.1:${port}`, headers: { 'X-Content-Type-Options': ['nosniff'] } },
     // Where requests are counted, only those of the load are to be.
     health: { storagedriver: { enabled: access === 'straight', interval: '10s', threshold: 3 } },
@@ -110,7 +113,8 @@ export async function startServer(
       if (Date.now() > deadline) throw new Error(`${program.name} does not answer after ${startLimit / 1000} s`);
       const answer = await fetch(`${server.url}/v2/`, { signal }).catch(() => undefined);
       await answer?.arrayBuffer();
-      if (answer?.status === 200) return server;
+      // 401: it is there, for those who log in.
+      if (answer?.status === 200 || (setup.auth !== undefined && answer?.status === 401)) return server;
       // 503: it listens already, and is not ready yet.
       if (answer !== undefined && answer.status !== 503) {
         throw new Error(`${program.name} answers ${answer.status} to /v2/`);

@@ -14,8 +14,9 @@ interface Summary {
 }
 
 /** A script for wrk that sends GETs of the paths in turn and tells its results as JSON. */
-export function wrkScript(paths: readonly string[], accept: string): string {
-  return `wrk.headers["Accept"] = ${JSON.stringify(accept)}
+export function wrkScript(paths: readonly string[], headers: Readonly<Record<string, string>>): string {
+  const lines = Object.entries(headers).map(([name, value]) => `wrk.headers["${name}"] = ${JSON.stringify(value)}`);
+  return `${lines.join('\n')}
 local requests, turn = {}, 0
 function init()
   for i, path in ipairs({ ${paths.map((path) => JSON.stringify(path)).join(', ')} }) do
@@ -62,6 +63,7 @@ export interface WrkOptions {
   url: string;
   paths: readonly string[];
   accept: string;
+  authorization?: string | undefined;
   smallest: number;
   /** Whole seconds. */
   seconds: number;
@@ -73,7 +75,9 @@ export interface WrkOptions {
 
 export async function runWrk(options: WrkOptions): Promise<Work> {
   const script = join(options.folder, 'wrk.lua');
-  await writeFile(script, wrkScript(options.paths, options.accept));
+  const { accept, authorization } = options;
+  const headers = { Accept: accept, ...(authorization !== undefined && { Authorization: authorization }) };
+  await writeFile(script, wrkScript(options.paths, headers));
   const args = [
     '-t1',
     `-c${options.connections}`,

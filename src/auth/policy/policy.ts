@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { RepositoryName } from '../../oci/name.ts';
 import type { Access, Action } from '../access.ts';
 import { formatIdentity, type Identity } from '../identity.ts';
@@ -40,6 +41,9 @@ export interface Explanation {
 export class Policy {
   readonly #rules: readonly { readonly rule: Rule; readonly isAbout: (identity: Identity | undefined) => boolean }[];
 
+  /** By identity: most requests come from few. */
+  readonly #known = new LRUCache<string, Rights>({ max: 1_000 });
+
   constructor({ rules, groups }: PolicyOptions) {
     const members = new Map(Object.entries(groups).map(([name, list]) => [name, list.map(createGlob)]));
     this.#rules = rules.map((rule) => {
@@ -54,6 +58,15 @@ export class Policy {
   }
 
   rightsOf(identity: Identity | undefined): Rights {
+    const key = identity === undefined ? '' : JSON.stringify(identity);
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const rights = this.#compile(identity);
+    this.#known.set(key, rights);
+    return rights;
+  }
+
+  #compile(identity: Identity | undefined): Rights {
     const name = nameIn(identity);
     const given = this.#rules
       .filter(({ isAbout }) => isAbout(identity))
