@@ -96,12 +96,31 @@ describe('docker', () => {
   });
 
   test('finds what it may pull', async () => {
-    expect(await daemon.docker('search', `${registry.server.host}/app`)).toContain('public/app');
+    const found = await daemon.docker('search', `${registry.server.host}/app`);
+    expect(found).toContain('public/app');
+    expect(found).toContain('team/app');
+  });
+
+  test('builds on what is private with BuildKit', async () => {
+    await mkdir(at('build'));
+    await writeFile(at('build/Dockerfile'), `FROM ${remote('team/app:v1')}\nCOPY Dockerfile /Dockerfile\n`);
+    await daemon.docker(
+      'rmi',
+      remote('team/app:v1'),
+      remote('public/app:v1'),
+      remote('team/new:v1'),
+      remote('alice/app:v1'),
+    );
+    await daemon.buildkit('build', '--tag', remote('team/built:v1'), at('build'));
+    await daemon.docker('push', remote('team/built:v1'));
+    await daemon.docker('pull', remote('team/app:v1'));
+    await daemon.docker('tag', remote('team/app:v1'), remote('team/new:v1'));
   });
 
   test('logs out', async () => {
     await daemon.docker('logout', registry.server.host);
     await daemon.docker('rmi', remote('team/app:v1'));
+    expect(await daemon.docker('search', `${registry.server.host}/app`)).not.toContain('team/app');
     await expect(daemon.docker('pull', remote('team/app:v1'))).rejects.toThrow(/denied|unauthorized/);
   });
 
