@@ -8,6 +8,7 @@ import type { Config } from './config/schema.ts';
 import { revealSecrets } from './config/secret.ts';
 import { openMetrics, startDebugServer } from './debug-server.ts';
 import { createApp } from './http/app.ts';
+import { createClientAddress } from './http/client-address.ts';
 import { type Listening, listen } from './http/listen.ts';
 import type { Log } from './http/log.ts';
 import { json } from './http/reply.ts';
@@ -79,6 +80,7 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
     prefix,
     host: http.host,
     relativeUrls: http.relativeurls && http.host === undefined,
+    clientAddress: createClientAddress(http.trustedproxies),
     headers: http.headers,
     health: {
       live: async () => json(200, { status: 'ok' }),

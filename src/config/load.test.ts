@@ -63,6 +63,7 @@ test('defaults are distribution’s, and relative URLs', async () => {
       net: 'tcp',
       prefix: '/',
       relativeurls: true,
+      trustedproxies: [],
       draintimeout: 0,
       headers: {},
       tls: {

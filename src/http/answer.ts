@@ -76,7 +76,7 @@ export function createAnswer({ health, headers, log, metrics, ...addressing }: A
       log.access({
         time,
         duration: Date.now() - time.getTime(),
-        remote: incoming?.socket?.remoteAddress ?? '',
+        remote: request.remoteAddress,
         user: request.user,
         method: request.method,
         target: incoming?.url ?? request.path,

@@ -26,6 +26,7 @@ function setUp(options: Partial<AppOptions> = {}) {
     prefix: '',
     host: undefined,
     relativeUrls: true,
+    clientAddress: (peer) => peer,
     ...options,
   });
   async function serve() {

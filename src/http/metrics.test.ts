@@ -29,6 +29,7 @@ function setUp(options: Partial<AppOptions> = {}) {
     prefix: '',
     host: undefined,
     relativeUrls: true,
+    clientAddress: (peer) => peer,
     metrics: {
       begin(handler, method) {
         begun.push(`${method} ${handler}`);

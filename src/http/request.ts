@@ -3,6 +3,7 @@ import type { TLSSocket } from 'node:tls';
 import type { Context } from 'hono';
 import type { ClientCertificate } from '../auth/access.ts';
 import { type NodeBindings, requestBody } from './body.ts';
+import type { ClientAddress } from './client-address.ts';
 import { clientCertificate } from './client-certificate.ts';
 import { originOf } from './origin.ts';
 import type { RequestBody } from './reply.ts';
@@ -19,6 +20,8 @@ export interface Addressing {
   readonly host: string | undefined;
   /** `http.relativeurls`: Locations begin with the path. */
   readonly relativeUrls: boolean;
+  /** From where a request came, by `http.trustedproxies`. */
+  readonly clientAddress: ClientAddress;
 }
 
 const idGrammar = /^[A-Za-z0-9._-]{1,64}$/;
@@ -84,9 +87,10 @@ export class ApiRequest {
     return this.header('authorization');
   }
 
-  /** Of the peer; empty when it has none, as on a socket in the file system. */
+  /** Of the client; empty when it has none, as on a socket in the file system. */
   get remoteAddress(): string {
-    return this.#context.env?.incoming?.socket?.remoteAddress ?? '';
+    const peer = this.#context.env?.incoming?.socket?.remoteAddress ?? '';
+    return this.#addressing.clientAddress(peer, this.header('x-forwarded-for'));
   }
 
   /** What the client proved with TLS. */

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseAddress } from '../address.ts';
 import { address, baseUrl, choice, duration, flag, headers, secret, text } from '../values.ts';
@@ -28,6 +29,12 @@ const metricsPath = z.string().superRefine((input, context) => {
     : 'must be a path such as /metrics, of letters, digits and . _ ~ -';
   context.addIssue({ code: 'custom', input, message });
 });
+
+function isNetwork(input: string): boolean {
+  const [, address = '', bits] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(input) ?? [];
+  const family = isIP(address);
+  return family !== 0 && Number(bits ?? 0) <= (family === 6 ? 128 : 32);
+}
 
 /** `http`: where and how berth is reached. */
 export const httpSection = z
@@ -62,6 +69,14 @@ export const httpSection = z
      * relative one is right behind every proxy.
      */
     relativeurls: flag.default(true),
+
+    /**
+     * Addresses and networks (`10.0.0.0/8`) of proxies before berth. What these say in `X-Forwarded-For` is taken for the
+     * client's address: in the log, and where failed logins are slowed down. An addition of berth. Default: none.
+     */
+    trustedproxies: z
+      .array(text.refine(isNetwork, { error: 'must be an address or a network, such as 10.0.0.1 or 10.0.0.0/8' }))
+      .default([]),
 
     /** How long requests may go on after the signal to stop. Milliseconds; default: 0s, they are broken off. */
     draintimeout: duration('allowed').default(0),
