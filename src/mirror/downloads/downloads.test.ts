@@ -1,0 +1,313 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { digestOf } from '../../oci/digest.ts';
+import type { ContentReader } from '../../registry/registry.ts';
+import { DigestMismatchError, type UpstreamBlob } from './download.ts';
+import { Downloads } from './downloads.ts';
+
+let folder: string;
+let stored: string;
+const ends: unknown[] = [];
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'berth-downloads-'));
+  stored = join(folder, 'stored');
+  ends.length = 0;
+});
+afterEach(() => {
+  vi.useRealTimers();
+  rmSync(folder, { recursive: true });
+});
+
+const content = randomBytes(3 * 1024 * 1024 + 17);
+const digest = digestOf(content);
+const whole = { start: 0, end: content.length - 1 };
+class BrokenOff extends Error {}
+
+/** An upstream: what it does at each request, and what was asked of it. */
+function upstream(...answers: ((start: number) => AsyncGenerator<Buffer> | UpstreamBlob)[]) {
+  const asked: number[] = [];
+  let closed = 0;
+  const open = async (start: number): Promise<UpstreamBlob> => {
+    const answer = answers[Math.min(asked.length, answers.length - 1)];
+    asked.push(start);
+    const given = answer?.(start);
+    if (given === undefined) throw new Error('nothing to answer');
+    const blob = 'size' in given ? given : { size: content.length, start, body: given };
+    return {
+      ...blob,
+      close: async () => {
+        closed += 1;
+      },
+    };
+  };
+  return { open, asked, closed: () => closed };
+}
+
+async function* from(start: number, end = content.length, step = 100_000): AsyncGenerator<Buffer> {
+  for (let at = start; at < end; at += step) {
+    await delay(0);
+    yield content.subarray(at, Math.min(at + step, end));
+  }
+}
+
+async function* thenBreaksOff(start: number, end: number): AsyncGenerator<Buffer> {
+  yield* from(start, end);
+  throw new BrokenOff('the connection was reset');
+}
+
+function begin(open: (start: number) => Promise<UpstreamBlob>, downloads = newDownloads()) {
+  return downloads.of(digest, {
+    open,
+    isTransient: (error) => error instanceof BrokenOff,
+    wait: async () => {},
+    async store(file) {
+      await file.sync();
+      renameSync(file.path, stored);
+      return true;
+    },
+  });
+}
+
+function newDownloads() {
+  return new Downloads({ folder: join(folder, 'spool'), onEnd: (_, error) => ends.push(error) });
+}
+
+async function bytesOf(reader: ContentReader): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of reader) chunks.push(Buffer.from(chunk));
+  return Buffer.concat(chunks);
+}
+
+const spooled = () => readdirSync(join(folder, 'spool'));
+
+test('a blob comes once, to all who ask meanwhile, whole or in part', async () => {
+  const { open, asked, closed } = upstream((start) => from(start));
+  const downloads = newDownloads();
+  const readers = await Promise.all(
+    Array.from({ length: 20 }, async (_, index) => {
+      await delay(index);
+      const download = await begin(open, downloads);
+      const range = index % 2 === 0 ? whole : { start: index * 1000, end: content.length - index };
+      return { range, bytes: await bytesOf(download.read(range)) };
+    }),
+  );
+  for (const { range, bytes } of readers) {
+    expect(bytes.equals(content.subarray(range.start, range.end + 1))).toBe(true);
+  }
+  expect(asked).toEqual([0]);
+  expect(closed()).toBe(1);
+  await vi.waitFor(() => expect(ends).toEqual([undefined]));
+  expect(readFileSync(stored).equals(content)).toBe(true);
+  await vi.waitFor(() => expect(spooled()).toEqual([]));
+  expect(downloads.running).toBe(0);
+});
+
+test('the first byte is given before the last has come', async () => {
+  let go: () => void = () => {};
+  const more = new Promise<void>((resolve) => {
+    go = resolve;
+  });
+  const { open } = upstream(async function* (start) {
+    yield* from(start, 500_000);
+    await more;
+    yield* from(500_000);
+  });
+  const download = await begin(open);
+  const reader = download.read(whole)[Symbol.asyncIterator]();
+  const first = await reader.next();
+  expect(first.done).toBe(false);
+  expect(download.received).toBeLessThanOrEqual(500_000);
+  go();
+  await download.stored;
+  await reader.return?.();
+});
+
+describe('an upstream that breaks off', () => {
+  test('is asked for the rest', async () => {
+    const { open, asked } = upstream(
+      (start) => thenBreaksOff(start, 1_000_000),
+      (start) => thenBreaksOff(start, 2_500_000),
+      (start) => from(start),
+    );
+    const download = await begin(open);
+    expect((await bytesOf(download.read(whole))).equals(content)).toBe(true);
+    expect(asked).toEqual([0, 1_000_000, 2_500_000]);
+  });
+
+  test('without an error is asked for the rest, too', async () => {
+    const { open, asked } = upstream(
+      (start) => from(start, 1_000_000),
+      (start) => from(start),
+    );
+    expect((await bytesOf((await begin(open)).read(whole))).equals(content)).toBe(true);
+    expect(asked).toEqual([0, 1_000_000]);
+  });
+
+  test('and knows no ranges sends it all again, which is not stored twice', async () => {
+    const { open } = upstream(
+      (start) => thenBreaksOff(start, 1_000_001),
+      () => ({ size: content.length, start: 0, body: from(0), close: async () => {} }),
+    );
+    expect((await bytesOf((await begin(open)).read(whole))).equals(content)).toBe(true);
+    expect(readFileSync(stored).equals(content)).toBe(true);
+  });
+
+  test.each([
+    ['with an error', (start: number) => thenBreaksOff(start, start)],
+    ['without one', (start: number) => from(start, start)],
+  ])('again and again is given up, %s', async (_, answer) => {
+    const { open, asked } = upstream(answer);
+    const download = await begin(open);
+    await expect(bytesOf(download.read(whole))).rejects.toThrow(/reset|broke off/);
+    expect(asked.length).toBe(5);
+    expect(existsSync(stored)).toBe(false);
+    await vi.waitFor(() => expect(spooled()).toEqual([]));
+  });
+});
+
+describe('an upstream that lies', () => {
+  const wrong = Buffer.from(content);
+  wrong[content.length - 1] = (wrong[content.length - 1] ?? 0) ^ 1;
+
+  test('about the content is found out, and no reader gets all of it', async () => {
+    const { open } = upstream(async function* () {
+      yield wrong;
+    });
+    const download = await begin(open);
+    const chunks: Buffer[] = [];
+    await expect(
+      (async () => {
+        for await (const chunk of download.read(whole)) chunks.push(Buffer.from(chunk));
+      })(),
+    ).rejects.toThrow(DigestMismatchError);
+    expect(Buffer.concat(chunks).length).toBeLessThan(content.length);
+    expect(existsSync(stored)).toBe(false);
+    await vi.waitFor(() => expect(spooled()).toEqual([]));
+  });
+
+  test.each([
+    ['too many bytes', () => ({ size: content.length, start: 0, body: twice(), close: async () => {} })],
+    ['another size the second time', secondTime({ size: content.length + 1 })],
+    ['a later beginning', secondTime({ start: 1_500_000 })],
+  ])('with %s stores nothing', async (_, answer) => {
+    const { open } = upstream(answer as (start: number) => UpstreamBlob);
+    const download = await begin(open);
+    await expect(download.stored).rejects.toThrow();
+    expect(existsSync(stored)).toBe(false);
+    await vi.waitFor(() => expect(spooled()).toEqual([]));
+  });
+
+  async function* twice(): AsyncGenerator<Buffer> {
+    yield* from(0);
+    yield* from(0);
+  }
+
+  function secondTime(over: Partial<UpstreamBlob>) {
+    return (start: number): UpstreamBlob => {
+      const blob = { size: content.length, start, body: thenBreaksOff(start, 1_000_000), close: async () => {} };
+      return start === 0 ? blob : { ...blob, body: from(start), ...over };
+    };
+  }
+});
+
+test('what the upstream refuses is heard by all who asked, and asked again by the next', async () => {
+  let refuse = true;
+  const { open, asked } = upstream((start) => {
+    if (refuse) throw new Error('no such blob');
+    return from(start);
+  });
+  const downloads = newDownloads();
+  const both = await Promise.allSettled([begin(open, downloads), begin(open, downloads)]);
+  expect(both.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+  expect(asked).toEqual([0]);
+  refuse = false;
+  await (await begin(open, downloads)).stored;
+  expect(asked).toEqual([0, 0]);
+});
+
+describe('readers that leave', () => {
+  async function leaveAfter(bytes: number) {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    let go: () => void = () => {};
+    const more = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    const { open } = upstream(async function* () {
+      yield content.subarray(0, bytes);
+      await more;
+      yield content.subarray(bytes);
+    });
+    const download = await begin(open);
+    await vi.waitFor(() => expect(download.received).toBe(bytes));
+    const reader = download.read(whole)[Symbol.asyncIterator]();
+    await reader.next();
+    await reader.return?.();
+    return { download, go };
+  }
+
+  test('soon end the download, some seconds later', async () => {
+    const { download, go } = await leaveAfter(200_000);
+    const outcome = download.stored.catch((error: Error) => error.message);
+    vi.advanceTimersByTime(9_000);
+    vi.advanceTimersByTime(2_000);
+    go();
+    expect(await outcome).toBe('nobody waits for it any more');
+    await vi.waitFor(() => expect(spooled()).toEqual([]));
+  });
+
+  test('late leave it to come to its end', async () => {
+    const { download, go } = await leaveAfter(1_000_000);
+    vi.advanceTimersByTime(60_000);
+    go();
+    await download.stored;
+    expect(readFileSync(stored).equals(content)).toBe(true);
+  });
+
+  test('and come back find it going on', async () => {
+    const { download, go } = await leaveAfter(200_000);
+    vi.advanceTimersByTime(9_000);
+    const bytes = bytesOf(download.read(whole));
+    vi.advanceTimersByTime(60_000);
+    go();
+    expect((await bytes).equals(content)).toBe(true);
+  });
+});
+
+test('a reader that is slow, aborted or closed holds up nobody, and leaves nothing open', async () => {
+  const { open } = upstream((start) => from(start));
+  const download = await begin(open);
+  const slow = download.read(whole)[Symbol.asyncIterator]();
+  await slow.next();
+  const aborter = new AbortController();
+  const aborted = bytesOf(download.read(whole, aborter.signal));
+  aborter.abort(new Error('the client has gone'));
+  await expect(aborted).rejects.toThrow('the client has gone');
+  await download.read(whole).close();
+  await download.stored;
+  const hash = createHash('sha256').update(content.subarray(0, 262_144));
+  // It still reads what was moved to its place.
+  for (let next = await slow.next(); !next.done; next = await slow.next()) hash.update(next.value);
+});
+
+test('what a process that died has left is removed, and a server that stops leaves nothing', async () => {
+  const { open } = upstream(async function* () {
+    yield content.subarray(0, 1000);
+    await delay(60_000, undefined, { ref: false });
+  });
+  const downloads = newDownloads();
+  await newDownloads()
+    .of(digest, { open, isTransient: () => false, store: async () => true })
+    .then((download) => {
+      download.abort(new Error('as if it had died'));
+    });
+  writeFileSync(join(folder, 'spool', 'left'), 'x');
+  const download = await begin(upstream((start) => from(start)).open, downloads);
+  expect(spooled()).not.toContain('left');
+  await downloads.close();
+  await download.stored.catch(() => undefined);
+  expect(downloads.running).toBe(0);
+});
