@@ -200,7 +200,10 @@ async function openUsers(key: string, path: string | undefined, log: Log): Promi
   };
   const passwords = createPasswords(await faultOf(key, path, read()));
   const { readNow, close } = watchFiles([path], () =>
-    unlessBroken(log, `the users in ${path}`, read, passwords.replace),
+    unlessBroken(log, `the users in ${path}`, read, (users) => {
+      passwords.replace(users);
+      if (users.hashes.size === 0) log.warn('there is no user any more', { file: path });
+    }),
   );
   return { passwords, reload: readNow, close: async () => close() };
 }
@@ -227,9 +230,16 @@ async function readConfigured(key: string, path: string, advice = ''): Promise<s
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-    const message = missing ? `there is no such file${advice === '' ? '' : `; ${advice}`}` : `cannot be read: ${error}`;
-    throw new ConfigError([{ source: path, key, message }]);
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    const reasons = new Map<unknown, string>([
+      ['ENOENT', `there is no such file${advice === '' ? '' : `; ${advice}`}`],
+      [
+        'EACCES',
+        `the user of the registry (uid ${process.getuid?.()}) may not read it; give it to that user with chown`,
+      ],
+      ['EISDIR', 'it is a folder'],
+    ]);
+    throw new ConfigError([{ source: path, key, message: reasons.get(code) ?? `cannot be read: ${error}` }]);
   }
 }
 
@@ -248,7 +258,7 @@ function attemptsOf({ metrics }: AccessControlOptions): Attempts {
 
 /** Who puts a token where the name belongs has not made it public. */
 function reportFailure({ log, metrics }: AccessControlOptions, { account, address, reason }: LoginFailure): void {
-  const shown = /^berth_|^eyJ/.test(account) ? '<token>' : account;
+  const shown = /berth_|eyJ/.test(account) ? '<token>' : account;
   log.warn('login failed', { user: shown, address, reason });
   metrics?.loginFailed(reason);
 }

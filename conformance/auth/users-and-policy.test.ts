@@ -138,6 +138,11 @@ describe('auth.builtin', () => {
     await writeFile(registry.server.configFile, '{');
     await eventually(async () => expect(registry.server.logs()).toMatch(/configuration cannot be used.*stays/));
     expect(await tags('team/app', registry.basic('reader'))).toBe(404);
+    // A rule that is not what was meant would be one for all repositories.
+    const slip = [{ repository: ['public/**'], who: ['anonymous'], actions: ['pull'] }];
+    await change({ builtin: { users: registry.usersFile, policy: slip } });
+    await eventually(async () => expect(registry.server.logs()).toMatch(/repository is not known; did you mean/));
+    expect(await tags('team/app')).toBe(401);
     await change({ builtin: { users: registry.usersFile, policy: [{ who: ['group:nobody'], actions: ['pull'] }] } });
     await eventually(async () => expect(registry.server.logs()).toMatch(/names a group that .* does not have/));
     expect(await tags('team/app', registry.basic('reader'))).toBe(404);
@@ -214,6 +219,15 @@ describe('auth.builtin', () => {
     await server.stop();
   });
 
+  test('what root makes by command, the user of the registry can read', async () => {
+    const { dataDir } = registry.server;
+    await run('chown', ['-R', '1234:1234', dataDir]);
+    await registry.berth(['token', 'create', '--name', 'ci', '--repository', 'team/**']);
+    await registry.berth(['keys', 'rotate', '--revoke']);
+    const { stdout } = await run('find', [dataDir, '-path', '*_berth/auth*', '-not', '-user', '1234']);
+    expect(stdout).toBe('');
+  });
+
   test('keys and tokens are for their owner alone', async () => {
     await registry.berth(['token', 'create', '--name', 'ci', '--repository', 'team/**']);
     const { stdout } = await run('find', [join(registry.server.dataDir, '_berth/auth'), '-type', 'f']);
@@ -263,7 +277,7 @@ describe('the commands', () => {
   });
 
   test.each([
-    [['htpasswd', 'add', '/nonexistent/users', 'alice'], 'secret', /ENOENT|no such file/],
+    [['htpasswd', 'add', '/nonexistent/users', 'alice'], 'secret', /there is no folder \/nonexistent; make it first/],
     [['htpasswd', 'add', 'FILE', 'a:b'], 'secret', /without colons/],
     [['htpasswd', 'add', 'FILE', 'alice'], '', /no password on standard input/],
     [['htpasswd', 'add', 'FILE', 'alice'], '\n', /must not be empty/],
@@ -314,6 +328,17 @@ describe('the commands', () => {
     await eventually(async () => expect((await push()).status).toBe(401));
     expect(await list()).toEqual([]);
     await expect(registry.berth(['token', 'revoke', 'ci'])).rejects.toThrow('there is no token ci');
+    for (const [args, message] of [
+      [['-r', 'x', '-e', '0s'], 'more than nothing'],
+      [['-r', '{name}/**'], 'means something with --user only'],
+      [['-u', 'nosuch'], 'there is no user nosuch'],
+      [
+        ['-r', ...Array.from({ length: 100 }, (_, index) => `a-team-with-a-long-name-${index}/**`)],
+        'characters together',
+      ],
+    ] as const) {
+      await expect(registry.berth(['token', 'create', '-n', 'odd', ...args])).rejects.toThrow(message);
+    }
 
     const explain = (...args: string[]) => registry.berth(['policy', 'explain', ...args]);
     expect(await explain('--user', 'writer', '--repository', 'team/app', '--action', 'push')).toMatch(

@@ -25,8 +25,8 @@ describe('scopes are read', () => {
     expect(read(...parameters)).toEqual(expected);
   });
 
-  test('no more than a hundred', () => {
-    expect(read(...Array.from({ length: 500 }, (_, index) => `repository:a${index}:pull`))).toHaveLength(100);
+  test('no more than fifty', () => {
+    expect(read(...Array.from({ length: 500 }, (_, index) => `repository:a${index}:pull`))).toHaveLength(50);
   });
 });
 

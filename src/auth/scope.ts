@@ -5,7 +5,7 @@ import type { Access, Action } from './access.ts';
 const known: readonly Action[] = ['pull', 'push', 'delete'];
 
 /** More of them are left out: nobody is given access by being tiresome. */
-const maxScopes = 100;
+const maxScopes = 50;
 
 /** `repository:team/app:pull,push`; searching is an action on the catalogue, as docker asks for it. */
 export function formatScope(access: Access): string {

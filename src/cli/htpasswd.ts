@@ -81,6 +81,13 @@ function parseCost(text: string): number {
   throw new InvalidArgumentError('must be a number from 4 to 17');
 }
 
+/** Made by root it could be read by root only: it is the registry's user who has to. */
+async function ownerOfNew(file: string): Promise<{ uid: number; gid: number } | undefined> {
+  if (process.getuid?.() !== 0) return undefined;
+  const [, uid, gid] = /^(\d+):(\d+)$/.exec(process.env.BERTH_USER ?? '') ?? [];
+  return uid === undefined ? stat(dirname(file)) : { uid: Number(uid), gid: Number(gid) };
+}
+
 async function readOrEmpty(file: string): Promise<string> {
   return readFile(file, 'utf8').catch((error: unknown) => {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return '';
@@ -91,6 +98,9 @@ async function readOrEmpty(file: string): Promise<string> {
 /** At once, so that a running registry never reads half of it; owner and mode stay, and so do links to it. */
 async function replaceFile(path: string, text: string): Promise<void> {
   const file = await realpath(path).catch(() => path);
+  await stat(dirname(file)).catch(() => {
+    throw new CommandError(`there is no folder ${dirname(file)}; make it first`);
+  });
   const before = await stat(file).catch(() => undefined);
   const fresh = join(dirname(file), `.htpasswd-${randomUUID()}`);
   try {
@@ -101,10 +111,9 @@ async function replaceFile(path: string, text: string): Promise<void> {
     } finally {
       await handle.close();
     }
-    if (before !== undefined) {
-      await chmod(fresh, before.mode & 0o777);
-      await chown(fresh, before.uid, before.gid);
-    }
+    if (before !== undefined) await chmod(fresh, before.mode & 0o777);
+    const owner = before ?? (await ownerOfNew(file));
+    if (owner !== undefined) await chown(fresh, owner.uid, owner.gid);
     await rename(fresh, file);
   } catch (error) {
     await rm(fresh, { force: true });

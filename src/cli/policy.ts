@@ -6,13 +6,13 @@ import { formatIdentity, type Identity, parseIdentity } from '../auth/identity.t
 import type { PolicyAction } from '../auth/policy/policy.ts';
 import { parseRepositoryName } from '../oci/name.ts';
 import { CommandError } from './command-error.ts';
-import { withSharedStore } from './shared-store.ts';
+import { usersOf, withSharedStore } from './shared-store.ts';
 
 interface ExplainOptions {
   user?: string;
   identity?: string;
   token?: string;
-  repository: string;
+  repository?: string;
   action: string;
   config?: string;
 }
@@ -26,7 +26,7 @@ export function addPolicy(program: Command): void {
     .description(
       'Without --user, --token and --identity it is about somebody who has not logged in. Exits with 1 when it is denied.',
     )
-    .requiredOption('-r, --repository <name>', 'the repository, e.g. team-a/app')
+    .option('-r, --repository <name>', 'the repository, e.g. team-a/app; needed for all actions but catalog')
     .requiredOption('-a, --action <action>', 'pull, push, delete, catalog or admin')
     .option('-u, --user <user>', 'a user')
     .option('-t, --token <name>', 'an access token, by its name')
@@ -36,11 +36,19 @@ export function addPolicy(program: Command): void {
       withSharedStore(options.config, async (store, builtin) => {
         const given = [options.user, options.token, options.identity].filter((one) => one !== undefined);
         if (given.length > 1) throw new CommandError('--user, --token and --identity exclude each other');
-        const name = parseRepositoryName(options.repository);
         const action = parseAction(options.action);
+        if (options.repository === undefined && action !== 'catalog') throw new CommandError('--repository is missing');
+        const name = parseRepositoryName(options.repository ?? 'any');
         const identity = await identityOf(options, new AccessTokens(store, { readOnly: true }));
+        if (identity?.kind === 'user' && !(await usersOf(builtin)).has(identity.name)) {
+          throw new CommandError(
+            `there is no user ${identity.name} in ${builtin.users ?? 'auth.builtin.users, which is not set'}`,
+          );
+        }
         const { allowed, rules } = policyOf(builtin).explain(identity, name, action);
-        console.log(`${formatIdentity(identity)} ${allowed ? 'may' : 'may not'} ${action} ${name}`);
+        console.log(
+          `${formatIdentity(identity)} ${allowed ? 'may' : 'may not'} ${action} ${options.repository ?? ''}`.trimEnd(),
+        );
         for (const { index, repository, action: has } of rules) {
           const rule = builtin.policy[index];
           const verdict = !repository ? 'has not this repository' : has ? 'allows it' : 'has not this action';

@@ -20,11 +20,8 @@ export async function dropPrivileges({ driver }: Config['storage'], tell: Tell):
     throw new ConfigError([{ source: 'BERTH_USER', key: '', value: user, message }]);
   }
   if (Number(uid) === 0) return;
-  const { rootdirectory = '/var/lib/registry' } = driver.parameters;
-  if (driver.name === 'filesystem') await handOver(String(rootdirectory), Number(uid), Number(gid), tell);
-  process.setgroups?.([Number(gid)]);
-  process.setgid?.(Number(gid));
-  process.setuid?.(Number(uid));
+  if (driver.name === 'filesystem') await handOver(folderOf(driver), Number(uid), Number(gid), tell);
+  become(Number(uid), Number(gid));
 }
 
 type Tell = (message: string, fields: Readonly<Record<string, unknown>>) => void;
@@ -49,4 +46,28 @@ async function handOver(folder: string, uid: number, gid: number, tell: Tell): P
   if (top === undefined || top.uid !== 0) return;
   await visit(folder);
   tell('handed the storage over to the user of the registry', { folder, uid, gid, files: changed });
+}
+
+/**
+ * For commands, which an administrator runs as root beside a server that is not: becomes the user in `BERTH_USER`, else the
+ * one to whom the storage belongs, so that the server can read what the command has made.
+ */
+export async function becomeOwner(storage: Config['storage']): Promise<void> {
+  if (process.getuid?.() !== 0) return;
+  await dropPrivileges(storage, () => {});
+  const { driver } = storage;
+  if (process.getuid() !== 0 || driver.name !== 'filesystem') return;
+  const owner = await lstat(folderOf(driver)).catch(() => undefined);
+  if (owner === undefined || owner.uid === 0) return;
+  become(owner.uid, owner.gid);
+}
+
+function become(uid: number, gid: number): void {
+  process.setgroups?.([gid]);
+  process.setgid?.(gid);
+  process.setuid?.(uid);
+}
+
+function folderOf({ parameters }: Config['storage']['driver']): string {
+  return String(parameters.rootdirectory ?? '/var/lib/registry');
 }

@@ -50,6 +50,7 @@ async function serve(path: string | undefined): Promise<void> {
       log.error('the configuration cannot be used; the one that was read before stays', { error: read.error });
       return reload(undefined);
     }
+    for (const warning of read.warnings) log.warn('configuration', { finding: formatFinding(warning) });
     if (!isDeepStrictEqual(withoutPolicy(read.config), withoutPolicy(config))) {
       log.warn('the configuration was changed; all of it but policy and groups counts from the next start on');
     }

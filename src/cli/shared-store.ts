@@ -1,16 +1,26 @@
+import { readFile } from 'node:fs/promises';
 import { createDriver } from '../../storage-drivers/index.ts';
+import { parseHtpasswd } from '../auth/passwords/htpasswd.ts';
 import type { SharedStore } from '../auth/store.ts';
 import type { Config } from '../config/schema.ts';
 import { revealSecrets } from '../config/secret.ts';
 import { createSharedStore } from '../shared-store.ts';
 import { CommandError } from './command-error.ts';
 import { configure } from './configure.ts';
-import { dropPrivileges } from './privileges.ts';
+import { becomeOwner } from './privileges.ts';
+
+export type BuiltinConfig = NonNullable<NonNullable<Config['auth']>['builtin']>;
+
+/** The names in the users file of the configuration. */
+export async function usersOf({ users }: BuiltinConfig): Promise<ReadonlySet<string>> {
+  if (users === undefined) return new Set();
+  return new Set(parseHtpasswd(await readFile(users, 'utf8')).hashes.keys());
+}
 
 /** The configuration, which must have `auth.builtin`, and what that shares among replicas. */
 export async function withSharedStore<T>(
   path: string | undefined,
-  use: (store: SharedStore, builtin: NonNullable<NonNullable<Config['auth']>['builtin']>) => Promise<T>,
+  use: (store: SharedStore, builtin: BuiltinConfig) => Promise<T>,
 ): Promise<T> {
   const { config, source } = await configure(path);
   const builtin = config.auth?.builtin;
@@ -19,7 +29,7 @@ export async function withSharedStore<T>(
   if (name === 'inmemory')
     throw new CommandError(`${source} keeps everything in the memory of the server, which no command can reach`);
   // As the server does: what root makes, it could not read.
-  await dropPrivileges(config.storage, () => {});
+  await becomeOwner(config.storage);
   const driver = createDriver(name, revealSecrets(parameters));
   try {
     return await use(createSharedStore(driver), builtin);

@@ -4,7 +4,7 @@ import { type AccessToken, AccessTokens } from '../auth/builtin/access-tokens.ts
 import { isRepositoryPattern } from '../config/sections/auth.ts';
 import { CommandError } from './command-error.ts';
 import { parseAge } from './duration.ts';
-import { withSharedStore } from './shared-store.ts';
+import { usersOf, withSharedStore } from './shared-store.ts';
 
 interface CreateOptions {
   name: string;
@@ -44,7 +44,19 @@ Example:
     )
     .action(async ({ name, user, repository, actions, expires, config }: CreateOptions) => {
       const repositories = repository?.flatMap((list) => list.split(',')) ?? (user === undefined ? [] : ['**']);
-      await withSharedStore(config, async (store) => {
+      if (expires !== undefined && expires <= 0) throw new CommandError('--expires must be more than nothing');
+      if (user === undefined && repositories.some((pattern) => pattern.includes('{name}'))) {
+        throw new CommandError('{name} is the name of a user: it means something with --user only');
+      }
+      if (repositories.join('').length > maxPatterns) {
+        throw new CommandError(`the patterns must not have more than ${maxPatterns} characters together`);
+      }
+      await withSharedStore(config, async (store, builtin) => {
+        if (user !== undefined && !(await usersOf(builtin)).has(user)) {
+          throw new CommandError(
+            `there is no user ${user} in ${builtin.users ?? 'auth.builtin.users, which is not set'}`,
+          );
+        }
         const created = await new AccessTokens(store, { readOnly: false }).create({
           name,
           user,
@@ -85,13 +97,15 @@ Example:
         const tokens = new AccessTokens(store, { readOnly: false });
         // Also one that cannot be read any more.
         if (await tokens.revoke(wanted)) return console.log(`revoked ${wanted}`);
+        // Two that were made at the same moment may have one name.
+        let found = 0;
         for await (const { id, name } of tokens.list(warn)) {
-          if (id !== wanted && name !== wanted) continue;
+          if (name !== wanted) continue;
           await tokens.revoke(id);
           console.log(`revoked ${name} (${id})`);
-          return;
+          found += 1;
         }
-        throw new CommandError(`there is no token ${wanted}`);
+        if (found === 0) throw new CommandError(`there is no token ${wanted}`);
       });
     });
 }
@@ -99,6 +113,9 @@ Example:
 function warn(error: Error): void {
   console.error(`warning: ${error.message}`);
 }
+
+/** They stand in the tokens that clients get for it. In characters. */
+const maxPatterns = 2_000;
 
 function parseActions(text: string): Action[] {
   const actions = text.split(',').map((action) => action.trim());
@@ -116,7 +133,8 @@ function printTable(tokens: readonly AccessToken[]): void {
     id,
     name,
     user ?? '-',
-    grants.map(({ repositories, actions }) => `${repositories.join(' ')} ${actions.join(',')}`).join('; ') || '-',
+    grants.map(({ repositories, actions }) => `${shortened(repositories.join(' '))} ${actions.join(',')}`).join('; ') ||
+      '-',
     expires === undefined ? 'never' : `${day(expires)}${expires.getTime() <= Date.now() ? ' (expired)' : ''}`,
     lastUsed === undefined ? 'never' : day(lastUsed),
   ]);
@@ -129,6 +147,10 @@ function printTable(tokens: readonly AccessToken[]): void {
         .join('  ')
         .trimEnd(),
     );
+}
+
+function shortened(text: string): string {
+  return text.length > 60 ? `${text.slice(0, 59)}…` : text;
 }
 
 function day(date: Date): string {

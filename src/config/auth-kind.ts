@@ -9,10 +9,16 @@ import { suggest } from './suggest.ts';
  * @param root is changed
  * @param known the kinds there are
  */
-export function settleAuth(root: MapNode, known: readonly string[]): Finding[] {
+export function settleAuth(root: MapNode, known: readonly string[]): { faults: Finding[]; warnings: Finding[] } {
   const auth = root.entries.get('auth');
-  if (auth?.kind !== 'map') return [];
   const faults: Finding[] = [];
+  if (auth !== undefined && (isNull(auth) || (auth.kind === 'map' && auth.entries.size === 0))) {
+    const message = 'is empty, so that everybody may do everything; say auth: {none: {}} if that is meant';
+    const finding = { source: auth.source, key: 'auth', message };
+    // A variable that nobody has set takes away what the file says; an empty section in the file takes nothing away.
+    return auth.source.startsWith('REGISTRY_') ? { faults: [finding], warnings: [] } : { faults, warnings: [finding] };
+  }
+  if (auth?.kind !== 'map') return { faults, warnings: [] };
   for (const [name, node] of auth.entries) {
     if (!known.includes(name)) {
       const meant = suggest(name, known);
@@ -24,5 +30,5 @@ export function settleAuth(root: MapNode, known: readonly string[]): Finding[] {
       });
     } else if (isNull(node) && name !== 'none') auth.entries.set(name, emptyMap(node.source));
   }
-  return faults;
+  return { faults, warnings: [] };
 }

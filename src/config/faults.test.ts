@@ -169,7 +169,6 @@ describe('a key that berth does not act on', () => {
   });
 
   test.each([
-    'auth:',
     'auth: none',
     'auth: {none: {}}',
     'proxy: {remoteurl: ""}',
@@ -197,6 +196,19 @@ describe('a key that berth does not act on', () => {
     const warnings = warningsOf(await loadText(fileWith(part)));
     expect(warnings).toEqual([expect.stringContaining(`config.yml:3: ${key} is `)]);
     expect(warnings.join()).not.toContain('hunter2');
+  });
+});
+
+describe('access control that is empty', () => {
+  const message = 'auth is empty, so that everybody may do everything; say auth: {none: {}} if that is meant';
+
+  test.each(['auth:', 'auth: {}'])('in the file is a warning: %s', async (part) => {
+    expect(warningsOf(await loadText(fileWith(part)))).toEqual([`config.yml:3: ${message}`]);
+  });
+
+  test.each(['', '{}'])('by a variable is a fault: %j', async (value) => {
+    const file = fileWith('auth: {builtin: {}}');
+    expect(await faultsOf(file, { REGISTRY_AUTH: value })).toEqual([`REGISTRY_AUTH: ${message}`]);
   });
 });
 
@@ -228,6 +240,26 @@ describe('access control that would let in others than meant is a fault', () => 
         expect.stringMatching(/^auth\.builtin\.policy\.0\.repositories\.0 "\/a" must be a pattern of repository names/),
         'auth.builtin.policy.0.actions.0 "write" must be one of pull, push, delete, catalog, admin',
       ],
+    ],
+    [
+      'auth: {builtin: {policy: [{repository: [public/**], who: [anonymous], actions: [pull]}]}}',
+      ['auth.builtin.policy.0.repository is not known; did you mean auth.builtin.policy.0.repositories?'],
+    ],
+    [
+      'auth: {builtin: {policy: [{repositories: , who: [anonymous], actions: [pull]}]}}',
+      ['auth.builtin.policy.0.repositories has no value; give it one, or take it out if the default is meant'],
+    ],
+    [
+      'auth: {builtin: {issuers: [{name: a, issuer: "https://a.example", audience: [b], requires: {c: d}}]}}',
+      ['auth.builtin.issuers.0.requires is not known; did you mean auth.builtin.issuers.0.require?'],
+    ],
+    [
+      'auth: {builtin: {issuers: [{name: a, issuer: "https://a.example", audience: [b]}, {name: a, issuer: "https://b.example", audience: [b]}]}}',
+      ['auth.builtin.issuers.1.name "a" is that of another issuer too'],
+    ],
+    [
+      'auth: {builtin: {policy: [{repositories: ["{user}/**"], who: [users], actions: [pull]}]}}',
+      [expect.stringMatching(/^auth\.builtin\.policy\.0\.repositories\.0 "\{user\}\/\*\*" must be a pattern/)],
     ],
     [
       'auth: {builtin: {tokenlifetime: 10s}}',

@@ -87,7 +87,7 @@ export async function loadConfig({ path, environment, drivers }: LoadOptions): P
 
   const faults = [
     ...variables.faults,
-    ...auth,
+    ...auth.faults,
     ...storage.faults,
     ...notes.faults,
     ...issues,
@@ -97,6 +97,7 @@ export async function loadConfig({ path, environment, drivers }: LoadOptions): P
   const config: Config = { ...parsed.data, storage: { ...parsed.data.storage, driver: storage.driver } };
   const warnings = [
     ...variables.warnings,
+    ...auth.warnings,
     ...storage.warnings,
     ...notes.warnings,
     ...reviewConfig(parsed.data, notes.origins),

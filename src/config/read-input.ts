@@ -24,8 +24,13 @@ export function readInput(node: ConfigNode, shape: Shape, path: string, notes: I
       const below = path === '' ? key : `${path}.${key}`;
       const childShape = shape.keys.get(key);
       if (noteUnsupported(below, child, notes)) continue;
-      if (childShape === undefined) notes.warnings.push(unknownKey(below, key, child, shape.keys.keys(), path));
-      else if (!isUnset(child, childShape)) known.push([key, readInput(child, childShape, below, notes)]);
+      if (childShape === undefined) {
+        const list = isStrict(path) ? notes.faults : notes.warnings;
+        list.push(unknownKey(below, key, child, shape.keys.keys(), path));
+      } else if (isStrict(path) && isUnset(child, childShape)) {
+        const message = 'has no value; give it one, or take it out if the default is meant';
+        notes.faults.push({ source: child.source, key: below, message });
+      } else if (!isUnset(child, childShape)) known.push([key, readInput(child, childShape, below, notes)]);
     }
     return Object.fromEntries(known);
   }
@@ -56,6 +61,11 @@ function isUnset(node: ConfigNode, shape: Shape): boolean {
   return isNull(node) || (shape.kind === 'text' && node.kind === 'scalar' && node.text === '');
 }
 
+/** Where a slip would let in others than meant: a rule without its repositories is one for all of them. */
+function isStrict(path: string): boolean {
+  return path === 'auth.builtin' || path.startsWith('auth.builtin.');
+}
+
 function noteUnsupported(path: string, node: ConfigNode, notes: InputNotes): boolean {
   const unsupported = findUnsupported(path);
   if (unsupported === undefined) return false;
@@ -75,7 +85,7 @@ function unknownKey(
 ): Finding {
   const meant = suggest(key, [...known, ...unsupportedNamesIn(section)]);
   const hint = meant === undefined ? '' : `; did you mean ${section === '' ? meant : `${section}.${meant}`}?`;
-  return { source, key: path, message: `is not known and is ignored${hint}` };
+  return { source, key: path, message: `is not known${isStrict(section) ? '' : ' and is ignored'}${hint}` };
 }
 
 /** A list without entries gives nothing. */

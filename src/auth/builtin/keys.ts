@@ -70,10 +70,16 @@ export async function openSigningKeys({ store, readOnly, onFault }: SigningKeysO
   let reloading: Promise<void> | undefined;
 
   const reload = (): Promise<void> => {
-    reloading ??= readKeys(store, onFault)
+    const unread = new Set<string>();
+    reloading ??= readKeys(store, (error, kid) => {
+      unread.add(kid);
+      onFault(error);
+    })
       .then((found) => {
-        if (!found.some(isInUse)) throw new SigningKeysError('there is no key to sign with in the storage any more');
-        keys = found;
+        // What is there but cannot be read now is what it was; what is not there any more counts no longer.
+        const all = [...found, ...keys.filter(({ kid }) => unread.has(kid))].sort(byAge);
+        if (!all.some(isInUse)) throw new SigningKeysError('there is no key to sign with in the storage any more');
+        keys = all;
       })
       .catch(onFault)
       .finally(() => {
@@ -127,25 +133,29 @@ function isValid(key: SigningKey): boolean {
  *
  * @param onDamaged told of what is no key and is left out
  */
-export async function readKeys(store: SharedStore, onDamaged: (error: unknown) => void): Promise<SigningKey[]> {
+export async function readKeys(
+  store: SharedStore,
+  onDamaged: (error: unknown, kid: string) => void,
+): Promise<SigningKey[]> {
   const names = await store.list(folder);
   const keys = await Promise.all(names.map((name) => readKey(store, name, onDamaged)));
-  return keys
-    .filter((key) => key !== undefined)
-    .sort((a, b) => a.created.getTime() - b.created.getTime() || (a.kid < b.kid ? -1 : 1));
+  return keys.filter((key) => key !== undefined).sort(byAge);
+}
+
+function byAge(a: SigningKey, b: SigningKey): number {
+  return a.created.getTime() - b.created.getTime() || (a.kid < b.kid ? -1 : 1);
 }
 
 async function readKey(
   store: SharedStore,
   kid: string,
-  onDamaged: (error: unknown) => void,
+  onDamaged: (error: unknown, kid: string) => void,
 ): Promise<SigningKey | undefined> {
-  const value = await store.get(`${folder}/${kid}`);
-  if (value === undefined) return undefined;
   try {
-    return await parseKey(kid, JSON.parse(value.toString('utf8')));
+    const value = await store.get(`${folder}/${kid}`);
+    return value && (await parseKey(kid, JSON.parse(value.toString('utf8'))));
   } catch (cause) {
-    onDamaged(new SigningKeysError(`${folder}/${kid} in the storage is not a key`, { cause }));
+    onDamaged(new SigningKeysError(`${folder}/${kid} in the storage cannot be read as a key`, { cause }), kid);
     return undefined;
   }
 }

@@ -122,15 +122,16 @@ describe('an ID token is refused', () => {
     const token = await idToken(url, addKey('one'), 'one');
     state.down = true;
     const down = issuersFor(url);
-    expect(await down.identify(token)).toEqual({ fault: 'the keys of ci cannot be had now' });
-    expect(await down.identify(token)).toEqual({ fault: 'the keys of ci cannot be had now' });
+    const unavailable = { code: 'UNAVAILABLE', headers: { 'Retry-After': '5' } };
+    await expect(down.identify(token)).rejects.toMatchObject(unavailable);
+    await expect(down.identify(token)).rejects.toMatchObject(unavailable);
     // Not asked again at once.
     expect(state.requests).toHaveLength(1);
     expect(down.faults).toHaveLength(2);
 
     state.down = false;
     state.metadata = { issuer: 'http://other.example' };
-    expect(await issuersFor(url).identify(token)).toEqual({ fault: 'the keys of ci cannot be had now' });
+    await expect(issuersFor(url).identify(token)).rejects.toMatchObject(unavailable);
   });
 });
 

@@ -1,7 +1,11 @@
 import { decodeJwt, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import { RegistryError } from '../../oci/errors.ts';
 import type { Identity } from '../identity.ts';
 import { createGlob } from '../policy/glob.ts';
 import { leeway } from '../scope.ts';
+
+/** The last date that there is (ECMA-262, 21.4.1.1), in milliseconds. */
+const latest = 8.64e15;
 
 /** Who makes ID tokens that are taken for a password: GitHub Actions, GitLab CI, a Kubernetes cluster. */
 export interface Issuer {
@@ -25,6 +29,7 @@ export type Identified = { readonly identity: Identity; readonly expires: Date }
 export interface Issuers {
   /** Whether it looks like a token of one of them. Looks only, and believes nothing. */
   isIdToken(password: string): boolean;
+  /** @throws RegistryError UNAVAILABLE when the issuer does not answer */
   identify(token: string): Promise<Identified>;
 }
 
@@ -66,7 +71,10 @@ export function createIssuers({ issuers, algorithms, onFault }: IssuersOptions):
       } catch (error) {
         if (isAboutToken(error)) return { fault: `the token is not accepted: ${error.message}` };
         onFault(issuer.name, error);
-        return { fault: `the keys of ${issuer.name} cannot be had now` };
+        throw new RegistryError('UNAVAILABLE', {
+          message: `the keys of the issuer ${issuer.name} cannot be had now; try again`,
+          headers: { 'Retry-After': '5' },
+        });
       }
     },
   };
@@ -99,7 +107,10 @@ function identityOf({ name, require, subject }: Issuer, claims: JWTPayload): Ide
     return value ?? '';
   });
   if (missing !== undefined) return { fault: `the token has no claim ${missing}` };
-  return { identity: { kind: 'oidc', name: `${name}:${text}` }, expires: new Date((claims.exp ?? 0) * 1000) };
+  return {
+    identity: { kind: 'oidc', name: `${name}:${text}` },
+    expires: new Date(Math.min((claims.exp ?? 0) * 1000, latest)),
+  };
 }
 
 /** Claims that are texts, numbers or booleans; a claim within a claim is named with a dot: `kubernetes.io.namespace`. */

@@ -8,6 +8,9 @@ const answerTime = 5_000;
 const keyLifetime = 600_000;
 const keyPause = 30_000;
 
+/** The same for an issuer of which nothing is known yet: nobody can log in meanwhile. */
+const firstPause = 2_000;
+
 /** Where the keys are is asked for again after so long, in milliseconds. */
 const metadataLifetime = 3_600_000;
 
@@ -61,7 +64,7 @@ export function createIssuerKeys({ issuer, jwksUrl, fetch }: IssuerKeysOptions):
 
   function current(): Promise<JWTVerifyGetKey> {
     const stale = jwksUrl === undefined && Date.now() - opened > metadataLifetime;
-    const mayAsk = Date.now() - failed >= keyPause;
+    const mayAsk = Date.now() - failed >= (opening === undefined ? firstPause : keyPause);
     if (opening !== undefined && !(stale && mayAsk)) return opening;
     if (!mayAsk) return Promise.reject(new Error(`${issuer} did not answer a moment ago`));
     const before = opening;

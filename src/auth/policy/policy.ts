@@ -100,7 +100,7 @@ export class Policy {
       action === 'catalog'
         ? rights.allows({ type: 'registry', name: 'catalog', actions: ['*'] })
         : action === 'admin'
-          ? rules.some((rule) => rule.repository && rule.action)
+          ? rules.some((rule) => rule.repository && rule.action) && identity?.limits === undefined
           : rights.allows({ type: 'repository', name, actions: [action] });
     return { allowed, rules };
   }
