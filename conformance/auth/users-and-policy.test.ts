@@ -1,5 +1,5 @@
 import { chmod, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createHttpClient } from '../harness/http-client.ts';
@@ -222,6 +222,9 @@ describe('auth.builtin', () => {
   test('what root makes by command, the user of the registry can read', async () => {
     const { dataDir } = registry.server;
     await run('chown', ['-R', '1234:1234', dataDir]);
+    await chmod(dirname(dataDir), 0o755);
+    await chmod(dirname(registry.usersFile), 0o755);
+    await chmod(registry.usersFile, 0o644);
     await registry.berth(['token', 'create', '--name', 'ci', '--repository', 'team/**']);
     await registry.berth(['keys', 'rotate', '--revoke']);
     const { stdout } = await run('find', [dataDir, '-path', '*_berth/auth*', '-not', '-user', '1234']);
