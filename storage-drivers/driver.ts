@@ -29,8 +29,9 @@ export interface StorageDriver {
    * with a cache of the driver; it must not be changed.
    *
    * @throws PathNotFoundError also when the path is a folder
+   * @throws ObjectTooLargeError when it is longer than `maxSize`; nothing of it is held in memory then
    */
-  get(path: string, options?: ReadOptions): Promise<Buffer>;
+  get(path: string, options?: GetOptions): Promise<Buffer>;
 
   /** Creates or replaces the object. */
   put(path: string, content: Uint8Array, options?: PutOptions): Promise<void>;
@@ -93,6 +94,12 @@ export interface StorageDriver {
   list(path: string, options?: ListOptions): AsyncIterable<StorageEntry>;
 
   /**
+   * Optional: which of these names are folders directly below, in any order. For storages where it costs less than to
+   * look into each of them.
+   */
+  folders?(path: string, names: readonly string[], options?: ReadOptions): Promise<readonly string[]>;
+
+  /**
    * Optional: all objects below a folder, at any depth, in byte order of the path, with their dates. For storages that
    * list them as cheaply as names; may be abandoned at any time.
    */
@@ -127,6 +134,11 @@ export interface StorageDriver {
 
 export interface ReadOptions {
   signal?: AbortSignal;
+}
+
+export interface GetOptions extends ReadOptions {
+  /** In bytes. Default: no limit. */
+  maxSize?: number;
 }
 
 export interface CheckOptions extends ReadOptions {
@@ -287,6 +299,7 @@ export type StorageErrorCode =
   | 'PATH_NOT_FOUND'
   | 'INVALID_PATH'
   | 'INVALID_OFFSET'
+  | 'OBJECT_TOO_LARGE'
   | 'WRITER_BUSY'
   | 'STORAGE_FULL'
   | 'STORAGE_READ_ONLY'
@@ -328,6 +341,14 @@ export class InvalidOffsetError extends StorageError {
   override readonly name = 'InvalidOffsetError';
   constructor(driver: string, path: string, offset: number) {
     super('INVALID_OFFSET', driver, path, `offset ${offset} is beyond the end`);
+  }
+}
+
+/** What is there cannot be what was looked for. */
+export class ObjectTooLargeError extends StorageError {
+  override readonly name = 'ObjectTooLargeError';
+  constructor(driver: string, path: string, size: number) {
+    super('OBJECT_TOO_LARGE', driver, path, `has ${size} bytes, which is more than it should`);
   }
 }
 

@@ -146,6 +146,10 @@ async function pump(source: AsyncIterable<Uint8Array>, size: number | undefined,
       sent.bytesSent = size;
       return;
     }
+    // The client would take what is too much for the beginning of the next answer.
+    if (size !== undefined && sent.bytesSent + chunk.length > size) {
+      throw new Error(`the content goes on after ${size} bytes`);
+    }
     await new Promise<void>((resolve) => {
       goOn = resolve;
       // The types of the two protocols' responses share no overload.

@@ -8,7 +8,8 @@ export interface Part {
  * The parts of a content of `size` bytes that a `Range` header asks for (RFC 9110, 14.1.2), in the order asked for.
  * Ends beyond the content are clipped, parts wholly beyond it are left out.
  *
- * @returns undefined when nothing can be served: malformed, an end before its start, all parts beyond the content
+ * @returns undefined when it is no list of byte ranges, and so to be ignored (14.2); empty when no part can be served: all
+ * are beyond the content, or one ends before it begins
  */
 export function parseRange(header: string, size: number): Part[] | undefined {
   const list = /^bytes=(.+)$/i.exec(header.trim())?.[1]?.split(',');
@@ -24,10 +25,10 @@ export function parseRange(header: string, size: number): Part[] | undefined {
     }
     const start = Number(first);
     const end = last === '' ? size - 1 : Math.min(Number(last), size - 1);
-    if (last !== '' && Number(last) < start) return undefined;
+    if (last !== '' && Number(last) < start) return [];
     if (start < size) parts.push({ start, end });
   }
-  return parts.length > 0 ? parts : undefined;
+  return parts;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import {
+  InvalidOffsetError,
   PathNotFoundError,
   type StorageDriver,
   StorageError,
@@ -18,6 +19,9 @@ const infoMemory = 8 * 1024 * 1024;
 
 /** Content up to this many bytes is read at once and remembered; longer content is streamed. */
 const smallSize = 64 * 1024;
+
+/** Content of more bytes is not read at once: no manifest is that long, so it has other bytes than it should. */
+const wholeSize = 16 * 1024 * 1024;
 
 /** Digests whose size is remembered. */
 const knownSizes = 50_000;
@@ -73,6 +77,13 @@ export function createContent(driver: StorageDriver, options: { redirect: boolea
     }
   }
 
+  /** It is not there any more, or another one. */
+  function forget(digest: Digest): void {
+    contents.delete(digest);
+    sizes.delete(digest);
+    fresh.delete(digest);
+  }
+
   const content: Content = {
     async stat(digest, signal) {
       if (fresh.has(digest)) {
@@ -80,7 +91,10 @@ export function createContent(driver: StorageDriver, options: { redirect: boolea
         if (size !== undefined) return size;
       }
       const stat = await unlessMissing(driver.stat(layout.blobData(digest), signal && { signal }));
-      if (stat === undefined) return undefined;
+      if (stat === undefined) {
+        forget(digest);
+        return undefined;
+      }
       sizes.set(digest, stat.size);
       return stat.size;
     },
@@ -93,7 +107,7 @@ export function createContent(driver: StorageDriver, options: { redirect: boolea
       const known = contents.get(digest);
       if (known !== undefined) return known;
       const path = layout.blobData(digest);
-      const bytes = await unlessMissing(driver.get(path, signal && { signal }));
+      const bytes = await unlessMissing(driver.get(path, { maxSize: wholeSize, ...(signal && { signal }) }));
       if (bytes === undefined) return undefined;
       // It will be given out for as long as this process lives.
       if (digestOf(bytes, algorithmOf(digest)) !== digest) {
@@ -110,7 +124,21 @@ export function createContent(driver: StorageDriver, options: { redirect: boolea
         const bytes = await content.get(digest, signal);
         return bytes && once(range ? bytes.subarray(range.start, range.end + 1) : bytes);
       }
-      return unlessMissing(driver.reader(layout.blobData(digest), { ...range, ...(signal && { signal }) }));
+      const path = layout.blobData(digest);
+      const expected = range === undefined ? size : range.end - range.start + 1;
+      const reader = await unlessMissing(driver.reader(path, { ...range, ...(signal && { signal }) })).catch(
+        (error: unknown) => {
+          if (error instanceof InvalidOffsetError) forget(digest);
+          throw error;
+        },
+      );
+      if (reader?.size === expected) return reader;
+      // Deleted, replaced or cut behind our back: what the client was to be told of it is not true.
+      forget(digest);
+      if (reader === undefined) return undefined;
+      await reader.close();
+      const message = `has ${reader.size} bytes to read where there were ${expected}`;
+      throw new StorageError('STORAGE_FAULT', driver.name, path, message);
     },
 
     info(digest, bytes) {

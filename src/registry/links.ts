@@ -1,14 +1,18 @@
 import {
   type DeleteOptions,
+  ObjectTooLargeError,
   PathNotFoundError,
   type StorageDriver,
   type StorageObject,
 } from '../../storage-drivers/driver.ts';
 import { type Digest, tryParseDigest } from '../oci/digest.ts';
 
+/** In bytes; a link to a sha512 digest has 135. */
+const maxLinkSize = 256;
+
 /**
  * The digest in the `link` of a folder, or undefined when there is none. An empty or broken link, as distribution 2
- * leaves behind after a crash, counts as none: it promises nothing.
+ * leaves behind after a crash, counts as none, and so does anything longer than a link: it promises nothing.
  */
 export async function readLink(
   driver: StorageDriver,
@@ -16,10 +20,10 @@ export async function readLink(
   signal?: AbortSignal,
 ): Promise<Digest | undefined> {
   try {
-    const content = await driver.get(`${folder}/link`, signal && { signal });
+    const content = await driver.get(`${folder}/link`, { maxSize: maxLinkSize, ...(signal && { signal }) });
     return tryParseDigest(content.toString('latin1').trim());
   } catch (error) {
-    if (error instanceof PathNotFoundError) return undefined;
+    if (error instanceof PathNotFoundError || error instanceof ObjectTooLargeError) return undefined;
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import {
+  ObjectTooLargeError,
   PathNotFoundError,
   type StorageDriver,
   StorageError,
@@ -24,6 +25,9 @@ const lookAhead = 32;
 
 /** A clock may differ between machines that write to one storage, and file times are coarse. In milliseconds. */
 const clockTolerance = 60_000;
+
+/** In bytes. */
+const maxDateSize = 256;
 
 /** The part of the index that pushing and deleting manifests keep up. */
 export interface ReferrersIndex {
@@ -173,10 +177,10 @@ export function createReferrers(options: ReferrersOptions, name: RepositoryName,
 
   async function readDate(path: string): Promise<number | undefined> {
     try {
-      const time = Date.parse((await driver.get(path)).toString('latin1'));
+      const time = Date.parse((await driver.get(path, { maxSize: maxDateSize })).toString('latin1'));
       return Number.isNaN(time) ? undefined : time;
     } catch (error) {
-      if (error instanceof PathNotFoundError) return undefined;
+      if (error instanceof PathNotFoundError || error instanceof ObjectTooLargeError) return undefined;
       throw error;
     }
   }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { StorageDriver } from '../../storage-drivers/driver.ts';
 import { createFilesystemDriver } from '../../storage-drivers/filesystem/driver.ts';
 import { createInMemoryDriver } from '../../storage-drivers/inmemory/driver.ts';
@@ -287,6 +287,19 @@ describe('blobs', () => {
     await expect(later.blobs.stat(digest)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' });
   });
 
+  it('that are gone are not remembered by HEAD, and then by nobody', async () => {
+    let time = Date.now();
+    vi.spyOn(performance, 'now').mockImplementation(() => time);
+    onTestFinished(() => void vi.restoreAllMocks());
+    const { driver, repository } = setUp();
+    const digest = await pushBlob(repository, 'x');
+    expect((await read(repository, digest)).toString()).toBe('x');
+    await driver.delete(layout.blobData(digest));
+    time += 3_600_000;
+    await expect(repository.blobs.stat(digest)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' });
+    await expect(repository.blobs.get(digest)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' });
+  });
+
   it('are found through a link to another digest, as distribution keeps sha512', async () => {
     const { driver, repository } = setUp();
     const target = await pushBlob(repository, 'x');
@@ -296,7 +309,13 @@ describe('blobs', () => {
     expect((await read(repository, alias)).toString()).toBe('x');
   });
 
-  it.each(['', 'sha256:', 'garbage'])('with the broken link %j do not exist', async (link) => {
+  it.each([
+    ['nothing in it', Buffer.alloc(0)],
+    ['half a digest', 'sha256:'],
+    ['garbage', 'garbage'],
+    ['a megabyte', Buffer.alloc(1024 * 1024, `sha256:${'0'.repeat(64)}`)],
+    ['a digest and a megabyte', `${digestOf(Buffer.from('x'))}${' '.repeat(1024 * 1024)}`],
+  ])('with a link that has %s do not exist', async (_, link) => {
     const { driver, repository } = setUp();
     const digest = await pushBlob(repository, 'x');
     await driver.put(`${layout.layer(name, digest)}/link`, Buffer.from(link));
@@ -390,6 +409,7 @@ describe('tags', () => {
     const { driver, repository } = setUp();
     await pushImage(repository);
     await driver.put(`${layout.tagCurrent(name, parseTag('empty'))}/link`, Buffer.alloc(0));
+    await driver.put(`${layout.tagCurrent(name, parseTag('huge'))}/link`, Buffer.alloc(1024 * 1024));
     await driver.put(`${layout.tag(name, parseTag('history'))}/index/sha256/x/link`, Buffer.from('x'));
     expect(await collect(repository.tags.list())).toEqual(['latest']);
   });

@@ -18,6 +18,9 @@ const lookAhead = 32;
 /** Children that are remembered of a folder until it is its turn; those of one with more are listed again. */
 const rememberedChildren = 100;
 
+/** From so many folders on it is asked which of them there are, before they are looked into. */
+const manyPassed = 3;
+
 /** What is known of a folder of repositories. */
 interface Folder {
   /** Ends with a slash: the names of the repositories below begin with it. */
@@ -48,11 +51,7 @@ export async function* walkRepositories(
 
   async function* walk({ key: prefix, children }: Folder, after: string | undefined): AsyncGenerator<RepositoryName> {
     const first = after?.slice(prefix.length).split('/', 1)[0] ?? '';
-    // What `after` has already passed by bare name may still have children behind it.
-    const passed = [...prefixesOf(first), first].map((name) => prefix + name);
-    const stack: Folder[] = passed
-      .filter((name) => tryParseRepositoryName(name) !== undefined)
-      .map((name) => ({ key: `${name}/` }));
+    const stack: Folder[] = (await passed(prefix, first)).map((name) => ({ key: `${prefix}${name}/` }));
     const names = children?.filter((name) => name > first) ?? foldersIn(prefix, first);
     for await (const { item, result } of ahead(names, lookAhead, (name) => look(prefix + name))) {
       // Everything may come from memory: without a pause, a walk over many names would let nobody else run.
@@ -74,9 +73,19 @@ export async function* walkRepositories(
     else if (after === undefined || folder.key > after) yield* walk(folder, undefined);
   }
 
+  /** The folders that `after` has already passed by bare name, while they may still have children behind it. */
+  async function passed(prefix: string, first: string): Promise<string[]> {
+    const names = [...prefixesOf(first), first].filter((name) => tryParseRepositoryName(prefix + name) !== undefined);
+    if (driver.folders === undefined || names.length < manyPassed) return names;
+    const found = new Set(await driver.folders(folderOf(prefix), names, signal && { signal }));
+    return names.filter((name) => found.has(name));
+  }
+
   async function* foldersIn(prefix: string, after: string): AsyncGenerator<string> {
-    const folder = prefix === '' ? layout.repositories : layout.repository(prefix.slice(0, -1));
-    for await (const entry of driver.list(folder, { ...(after !== '' && { after }), ...(signal && { signal }) })) {
+    for await (const entry of driver.list(folderOf(prefix), {
+      ...(after !== '' && { after }),
+      ...(signal && { signal }),
+    })) {
       if (entry.kind === 'folder' && !entry.name.startsWith('_')) yield entry.name;
     }
   }
@@ -97,6 +106,11 @@ export async function* walkRepositories(
     }
     return { name, isRepository, children };
   }
+}
+
+/** @param prefix empty, or a name and a slash */
+function folderOf(prefix: string): string {
+  return prefix === '' ? layout.repositories : layout.repository(prefix.slice(0, -1));
 }
 
 /** The proper prefixes of a name that sort before it while their children sort behind it: `a` and `a-b` of `a-b.c`. */

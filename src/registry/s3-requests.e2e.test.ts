@@ -235,6 +235,50 @@ describe('lists', () => {
     expect(again.length).toBeLessThanOrEqual(4);
   });
 
+  test('few tags, or repositories, cost few requests', async () => {
+    const other = createStorageRegistry({ driver: newDriver() });
+    const first = (count: number) =>
+      requestsOf(async () => {
+        const page = await take(other.repository(tagged).tags.list({ limit: count + 1 }), count + 1);
+        expect(page).toEqual(tags.slice(0, count + 1));
+      });
+    // The listing, a question whether there is a tag `1`, and a link for each tag and the one behind.
+    expect(await first(1)).toHaveLength(4);
+    expect((await first(5)).length).toBeLessThanOrEqual(8);
+    const repositories = await requestsOf(() => take(other.repositories({ after: 'team/app010' }), 2));
+    expect(repositories.length).toBeLessThan(12);
+  });
+
+  test('names of many dashes cost no more, with or without folders of the names that they begin with', async () => {
+    const link = Buffer.from(`sha256:${'0'.repeat(64)}`);
+    const dashes = (count: number) => `b${'-b'.repeat(count)}`;
+    const name = parseRepositoryName('dashed/app');
+    const dashed = Array.from({ length: 30 }, (_, index) => parseTag(`${dashes(55)}-${index + 100}`));
+    const below = [`dashed/${dashes(40)}/x`, `dashed/b/x`].map(parseRepositoryName);
+    for (const tag of dashed) await driver.put(`${layout.tagCurrent(name, tag)}/link`, link);
+    for (const each of [name, ...below]) {
+      await driver.put(`${layout.layers(each)}/sha256/${'0'.repeat(64)}/link`, link);
+    }
+    for (const [limit, after] of [
+      [1, undefined],
+      [5, dashed[3]],
+    ] as const) {
+      const options = { limit: limit + 1, ...(after !== undefined && { after }) };
+      const requests = await requestsOf(async () => {
+        const page = await take(registry.repository(name).tags.list(options), limit + 1);
+        expect(page).toEqual(dashed.filter((tag) => after === undefined || tag > after).slice(0, limit + 1));
+      });
+      expect(requests.length).toBeLessThanOrEqual(limit + 3);
+    }
+    for (const after of [dashes(120), `dashed/${dashes(60)}`]) {
+      const requests = await requestsOf(async () => {
+        const page = await take(registry.repositories({ after }), 2);
+        expect(page).toEqual(after === dashes(120) ? ['dashed/app', ...below].slice(0, 2) : below);
+      });
+      expect(requests.length, after).toBeLessThan(20);
+    }
+  });
+
   test('referrers, however many manifests there are that have none', async () => {
     const repository = freshRepository();
     const digest = await pushImage(repository, pushAtOnce);

@@ -29,8 +29,8 @@ export function createTags(driver: StorageDriver, lock: KeyedLock, seen: SeenTag
   };
 }
 
-/** Links that are read at the same time. */
-const batchSize = 32;
+/** Links that are read at the same time, at most. */
+const maxBatch = 32;
 
 /**
  * Tags (`name:tag`) whose link was seen. Whether a tag is there is asked each time, by listing; that a folder of tags
@@ -50,6 +50,8 @@ export async function* tagsOf(
   options: PageOptions,
 ): AsyncGenerator<Tag> {
   let batch: Tag[] = [];
+  // Who wants few does not pay for more; where many folders are no tags, the next ones are looked at faster.
+  let batchSize = Math.max(1, Math.min(maxBatch, options.limit ?? maxBatch));
   async function pointing(): Promise<Tag[]> {
     const unseen = batch.filter((tag) => !seen.has(`${name}:${tag}`));
     const hasLink = async (tag: Tag) => {
@@ -63,7 +65,9 @@ export async function* tagsOf(
   }
   for await (const entry of driver.list(layout.tags(name), options)) {
     const tag = entry.kind === 'folder' ? tryParseTag(entry.name) : undefined;
-    if (tag !== undefined && batch.push(tag) === batchSize) yield* await pointing();
+    if (tag === undefined || batch.push(tag) < batchSize) continue;
+    yield* await pointing();
+    batchSize = Math.min(maxBatch, 2 * batchSize);
   }
   yield* await pointing();
 }

@@ -4,10 +4,12 @@ import { LRUCache } from 'lru-cache';
 import {
   type CheckOptions,
   type DeleteOptions,
+  type GetOptions,
   InvalidOffsetError,
   type KeptOptions,
   type KeptStat,
   type ListOptions,
+  ObjectTooLargeError,
   PathNotFoundError,
   type PutOptions,
   type RangeOptions,
@@ -65,13 +67,21 @@ class FilesystemDriver implements StorageDriver {
     this.#listings = new Listings(this.#root);
   }
 
-  async get(path: string, options?: ReadOptions): Promise<Buffer> {
-    options?.signal?.throwIfAborted();
+  async get(path: string, { maxSize = Number.POSITIVE_INFINITY, signal }: GetOptions = {}): Promise<Buffer> {
+    signal?.throwIfAborted();
     const file = this.#root + path;
     try {
       const cached = this.#contents.get(file);
-      if (cached !== undefined) return cached;
-      return await readContent(file, await openObject(file, path), this.#contents);
+      if (cached !== undefined) {
+        if (cached.length > maxSize) throw new ObjectTooLargeError(driverName, path, cached.length);
+        return cached;
+      }
+      const object = await openObject(file, path);
+      if (object.stats.size > maxSize) {
+        closeSync(object.fd);
+        throw new ObjectTooLargeError(driverName, path, object.stats.size);
+      }
+      return await readContent(file, object, this.#contents);
     } catch (error) {
       throw storageFault(error, path);
     }

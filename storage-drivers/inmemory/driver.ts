@@ -1,5 +1,6 @@
 import {
   InvalidOffsetError,
+  ObjectTooLargeError,
   PathNotFoundError,
   type StorageDriver,
   StorageError,
@@ -43,7 +44,10 @@ export function createInMemoryDriver(store: MemoryStore = createMemoryStore()): 
 
     async get(path, options) {
       options?.signal?.throwIfAborted();
-      return find(path);
+      const content = find(path);
+      if (content.length > (options?.maxSize ?? Infinity))
+        throw new ObjectTooLargeError(driverName, path, content.length);
+      return content;
     },
 
     async put(path, content) {

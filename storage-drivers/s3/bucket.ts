@@ -6,7 +6,7 @@ import {
   ListObjectsV2Command,
   type ListObjectsV2CommandOutput,
 } from '@aws-sdk/client-s3';
-import { StorageError, WriterBusyError } from '../driver.ts';
+import { type GetOptions, ObjectTooLargeError, StorageError, WriterBusyError } from '../driver.ts';
 import { type CallOptions, limits, S3Api } from './client.ts';
 import {
   driverName,
@@ -33,6 +33,11 @@ export interface ObjectAttributes {
   readonly ACL?: never;
 }
 
+export interface OpenOptions extends CallOptions {
+  /** Whoever reads it may be as slow as a client: it has a connection of those that are for that. Default false. */
+  readonly slow?: boolean;
+}
+
 /** The requests that the driver is made of, in one bucket. Each is one request to the server unless it says otherwise. */
 export class Bucket {
   readonly api: S3Api;
@@ -57,11 +62,19 @@ export class Bucket {
     return (this.#root + path).replace(/^\/+/, '');
   }
 
-  async get(path: string, key: string, options: CallOptions = {}): Promise<Buffer> {
+  async get(
+    path: string,
+    key: string,
+    { maxSize = Number.POSITIVE_INFINITY, ...options }: CallOptions & GetOptions = {},
+  ): Promise<Buffer> {
     return this.api.call(
       path,
       async (http) => {
         const { size, body } = await this.api.objects.get(key, {}, http.abortSignal);
+        if (size > maxSize) {
+          body.destroy();
+          throw new ObjectTooLargeError(driverName, path, size);
+        }
         const bytes = await body.bytes(http.abortSignal);
         if (bytes.length !== size) throw new TruncatedError(`${bytes.length} of ${size} bytes came`);
         return bytes;
@@ -76,7 +89,7 @@ export class Bucket {
     key: string,
     range: { readonly start: number; readonly end: number | undefined } | undefined,
     etag: string | undefined,
-    options: CallOptions = {},
+    { slow, ...options }: OpenOptions = {},
   ): Promise<OpenedObject> {
     const headers = {
       ...(range !== undefined && { range: `bytes=${range.start}-${range.end ?? ''}` }),
@@ -85,7 +98,7 @@ export class Bucket {
     return this.api.call(
       path,
       async (http) => {
-        const opened = await this.api.objects.get(key, headers, http.abortSignal);
+        const opened = await this.api.objects.get(key, headers, http.abortSignal, slow);
         if (range === undefined || opened.contentRange?.startsWith(`bytes ${range.start}-`)) return opened;
         opened.body.destroy();
         throw new ForeignAnswerError('a range was asked for, and something else came');

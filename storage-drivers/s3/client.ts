@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { ForeignAnswerError, isTransient, NoAnswerError, type Place, retryAfter, storageFault } from './errors.ts';
-import { HttpConnections } from './http.ts';
+import { HttpConnections, NoConnectionError } from './http.ts';
 import { ObjectRequests } from './objects.ts';
 import type { S3Options } from './options.ts';
 import { sdkHandler } from './sdk-handler.ts';
@@ -17,6 +17,8 @@ export const limits = {
   connect: 5_000,
   /** Silence of a connection while a body goes over it. */
   idle: 30_000,
+  /** How long an object that is being read keeps its connection while nobody takes its bytes. */
+  unread: 30_000,
   /** For the answer to a small request. */
   answer: 10_000,
   /** For the answer to what makes the server move bytes. */
@@ -25,8 +27,15 @@ export const limits = {
   retry: 30_000,
 };
 
-/** Connections to the server; what needs more waits. */
+/** Connections to the server for requests that end by themselves; what needs more waits. */
 const maxConnections = 256;
+
+/**
+ * The same for objects that are read at the pace of a client: apart, as clients that are slow must not keep everybody else
+ * from the server. One that stands still gives its connection back (`limits.unread`). No more, as the server has a limit
+ * for all replicas together: a Ceph gateway takes 1,024 requests at a time.
+ */
+const maxStreams = 512;
 
 const maxAttempts = 6;
 
@@ -117,12 +126,14 @@ export class S3Api {
   readonly objects: ObjectRequests;
   readonly place: Place;
   readonly #connections: HttpConnections;
+  readonly #streams: HttpConnections;
 
   constructor(options: S3Options) {
     const { connect, idle } = limits;
     this.#connections = new HttpConnections({ connect, idle, connections: maxConnections }, options);
+    this.#streams = new HttpConnections({ connect, idle, connections: maxStreams }, options);
     this.client = createClient(options, this.#connections);
-    this.objects = new ObjectRequests(this.client, this.#connections, options.bucket, options.useragent);
+    this.objects = new ObjectRequests(this.client, this.#connections, this.#streams, options);
     const endpoint = options.regionendpoint ?? 'AWS';
     this.place = { bucket: options.bucket, endpoint, region: options.region };
   }
@@ -155,6 +166,7 @@ export class S3Api {
   close(): void {
     this.client.destroy();
     this.#connections.close();
+    this.#streams.close();
   }
 }
 
@@ -174,7 +186,8 @@ async function within<T>(
   try {
     return await attempt({ abortSignal: controller.signal });
   } catch (error) {
-    throw timedOut ? new NoAnswerError(`no answer within ${timeout} ms`, { cause: error }) : error;
+    const what = error instanceof NoConnectionError ? 'no connection was free' : 'no answer';
+    throw timedOut ? new NoAnswerError(`${what} within ${timeout} ms`, { cause: error }) : error;
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener('abort', abort);

@@ -6,6 +6,7 @@ import {
   type CheckOptions,
   type DatedObject,
   type DeleteOptions,
+  type GetOptions,
   InvalidOffsetError,
   type KeptOptions,
   type KeptStat,
@@ -28,7 +29,7 @@ import { Chain, isRecordKey } from './chain.ts';
 import { createSigner } from './client.ts';
 import { driverName, statusOf } from './errors.ts';
 import { readChain } from './kept.ts';
-import { listNames } from './listing.ts';
+import { foldersAmong, listNames } from './listing.ts';
 import type { MultipartRecord } from './multipart.ts';
 import type { S3Options } from './options.ts';
 import { emptyReader, S3Reader } from './reader.ts';
@@ -70,7 +71,7 @@ class S3Driver implements StorageDriver {
     this.#bucket = new Bucket(options);
   }
 
-  get(path: string, options?: ReadOptions): Promise<Buffer> {
+  get(path: string, options?: GetOptions): Promise<Buffer> {
     return this.#bucket.get(path, this.#bucket.keyOf(path), options);
   }
 
@@ -90,8 +91,8 @@ class S3Driver implements StorageDriver {
     if (end !== undefined && end < start) return this.#readNothing(path, start, options);
     const range = start === 0 && end === undefined ? undefined : { start, end };
     try {
-      const opened = await bucket.open(path, key, range, undefined, { signal });
-      return new S3Reader({ bucket, path, key, start, size: opened.size, opened, signal });
+      const opened = await bucket.open(path, key, range, undefined, { signal, slow: true });
+      return new S3Reader({ bucket, path, key, start, size: opened.size, opened, signal, slow: true });
     } catch (error) {
       if (error instanceof StorageError && statusOf(error.cause) === 416)
         return this.#readNothing(path, start, options);
@@ -175,6 +176,10 @@ class S3Driver implements StorageDriver {
 
   list(path: string, options?: ListOptions): AsyncIterable<StorageEntry> {
     return listNames(this.#bucket, path, options);
+  }
+
+  folders(path: string, names: readonly string[], options?: ReadOptions): Promise<readonly string[]> {
+    return foldersAmong(this.#bucket, path, names, options?.signal);
   }
 
   async *objects(path: string, options?: ReadOptions): AsyncGenerator<DatedObject> {

@@ -20,6 +20,11 @@ export interface HttpAnswer {
   readonly body: HttpBody;
 }
 
+/** A request was given up before it had a connection. */
+export class NoConnectionError extends Error {
+  override readonly name = 'NoConnectionError';
+}
+
 export interface HttpLimits {
   /** In milliseconds. */
   readonly connect: number;
@@ -58,7 +63,8 @@ export class HttpConnections {
       let answer: HttpBody | undefined;
       let controller: Dispatcher.DispatchController | undefined;
       const abort = () => {
-        const reason = new Error('aborted');
+        const reason =
+          controller === undefined ? new NoConnectionError('aborted while it waited') : new Error('aborted');
         controller?.abort(reason);
         // One that waits for a connection is ended when it gets one.
         reject(reason);

@@ -26,6 +26,15 @@ function numbered(count: number, name: (digits: string) => string): string[] {
   return Array.from({ length: count }, (_, index) => name(String(index).padStart(4, '0')));
 }
 
+/** As who reads a page does it. */
+async function firstOf(path: string, limit: number, after?: string): Promise<string[]> {
+  const names: string[] = [];
+  for await (const { name } of storage.driver.list(path, { limit, ...(after !== undefined && { after }) })) {
+    if (names.push(name) === limit) break;
+  }
+  return names;
+}
+
 /** Requests since the last call. */
 function requests(): number {
   const count = storage.proxy.operations.filter((operation) => operation === 'ListObjectsV2').length;
@@ -86,6 +95,33 @@ describe('a listing', { timeout: 120_000 }, () => {
     }
   });
 
+  test('asks little about the many names that one name begins with', async () => {
+    const dashes = (count: number) => 'a-'.repeat(count);
+    const names = await make('/dashes', [
+      'a/',
+      `${dashes(20)}a/`,
+      ...numbered(40, (digits) => `${dashes(60)}${digits}/`),
+      'b/',
+    ]);
+    for (const limit of [1, 2, 20]) {
+      requests();
+      expect(await firstOf('/dashes', limit)).toEqual(names.slice(0, limit));
+      expect(requests(), String(limit)).toBe(2);
+    }
+    requests();
+    const asked = Array.from({ length: 60 }, (_, index) => `${dashes(index)}a`);
+    expect(await storage.driver.folders?.('/dashes', asked)).toEqual([`${dashes(20)}a`, 'a']);
+    expect(requests()).toBe(1);
+  });
+
+  test('asks once for each thousand names between those that one name begins with', async () => {
+    await make('/far', ['a-b-c-d/', 'a-b-c/', ...numbered(2100, (digits) => `a-b-c${digits}/`), 'a-b/', 'a/']);
+    requests();
+    const found = await storage.driver.folders?.('/far', ['a', 'a-b', 'a-b-c', 'a-b-c-d', 'a-b-c-d-e']);
+    expect(found).toEqual(['a-b-c-d', 'a-b-c', 'a-b', 'a']);
+    expect(requests()).toBe(2);
+  });
+
   test('is right for any names, behind any name', async () => {
     const next = createRandom(7);
     const random = (limit: number) => Math.floor(next() * limit);
@@ -102,7 +138,10 @@ describe('a listing', { timeout: 120_000 }, () => {
     expect(await namesOf(storage.driver, '/random')).toEqual(names);
     for (let rounds = 0; rounds < 40; rounds += 1) {
       const after = random(2) === 0 ? word() : (names[random(names.length)] ?? '');
-      expect(await namesOf(storage.driver, '/random', { after }), after).toEqual(names.filter((name) => name > after));
+      const behind = names.filter((name) => name > after);
+      expect(await namesOf(storage.driver, '/random', { after }), after).toEqual(behind);
+      const limit = 1 + random(30);
+      expect(await firstOf('/random', limit, after), `${limit} behind ${after}`).toEqual(behind.slice(0, limit));
     }
   });
 });

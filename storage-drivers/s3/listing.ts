@@ -21,34 +21,19 @@ interface ListedPage {
  *
  * The server orders by key, where a folder ends in a slash: `app-extra/` comes before `app/`, though `app` comes before
  * `app-extra`. So when a page ends among the names that begin with `app-`, the next page is looked at for a folder `app`,
- * or, where nobody wants the next page yet, the server is asked.
+ * or, where nobody wants the next page yet or it ends before, the server is asked.
  */
 export async function* listNames(
   bucket: Bucket,
   path: string,
   { after, limit, signal }: ListOptions = {},
 ): AsyncGenerator<StorageEntry> {
-  const prefix = `${bucket.keyOf(path)}/`;
   /** Folders that were given before their turn in the order of keys. */
   const given = new Set<string>();
 
   async function read(size: number, token?: string): Promise<ListedPage> {
-    // Without a slash behind it: servers differ in what a place within a folder means.
-    const from =
-      token === undefined ? after !== undefined && { StartAfter: prefix + after } : { ContinuationToken: token };
-    const input = { Prefix: prefix, Delimiter: '/', MaxKeys: size, ...from } as const;
-    const { Contents = [], CommonPrefixes = [], ...page } = await bucket.list(path, input, { signal });
-    const objects = Contents.map(({ Key = '' }) => Key.slice(prefix.length));
-    const folders = CommonPrefixes.map(({ Prefix = '' }) => Prefix.slice(prefix.length));
-    const last = [objects.at(-1) ?? '', folders.at(-1) ?? ''].sort().at(-1) ?? '';
-    return { objects, folders, last, token: page.IsTruncated ? page.NextContinuationToken : undefined };
-  }
-
-  async function isFolder(name: string, next: ListedPage | undefined): Promise<boolean> {
-    const folder = `${name}/`;
-    if (next !== undefined && (next.token === undefined || folder <= next.last)) return next.folders.includes(folder);
-    const { Contents = [] } = await bucket.list(path, { Prefix: prefix + folder, MaxKeys: 1 }, { signal });
-    return Contents.length > 0;
+    const from = token === undefined ? after !== undefined && { after } : { token };
+    return readPage(bucket, path, { size, ...from }, signal);
   }
 
   let page: ListedPage | undefined = await read(Math.min(maxPage, limit === undefined ? maxPage : limit + spare));
@@ -62,9 +47,10 @@ export async function* listNames(
     for (const name of objects) entries.set(name, 'object');
     for (const folder of folders) if (!given.has(folder)) entries.set(folder.slice(0, -1), 'folder');
     if (token !== undefined) {
-      for (const name of namesBefore(last)) {
-        const known = entries.has(name) || given.has(`${name}/`) || (after !== undefined && name <= after);
-        if (known || !(await isFolder(name, next))) continue;
+      const unknown = namesBefore(last).filter(
+        (name) => !(entries.has(name) || given.has(`${name}/`) || (after !== undefined && name <= after)),
+      );
+      for (const name of await foldersAmong(bucket, path, unknown, signal, next)) {
         entries.set(name, 'folder');
         given.add(`${name}/`);
       }
@@ -77,6 +63,69 @@ export async function* listNames(
     if (token !== undefined) next ??= await read(maxPage, token);
     page = next;
   }
+}
+
+/**
+ * Which of these names are folders. Most often they are `app-a-b`, `app-a` and `app`, which may be as many as a name has
+ * characters: so what lies behind the first of them, in the order of keys, tells of the others that it reaches.
+ *
+ * @param known a page that reaches some of them: what is behind its first key
+ */
+export async function foldersAmong(
+  bucket: Bucket,
+  path: string,
+  names: readonly string[],
+  signal: AbortSignal | undefined,
+  known?: ListedPage,
+): Promise<string[]> {
+  const found: string[] = [];
+  let left = names.map((name) => `${name}/`).sort();
+  const look = (page: ListedPage) => {
+    const reached = left.filter((folder) => page.token === undefined || folder <= page.last);
+    left = left.slice(reached.length);
+    for (const folder of reached) if (page.folders.includes(folder)) found.push(folder.slice(0, -1));
+  };
+  if (known !== undefined) look(known);
+  while (left.length > 1) {
+    const [folder = ''] = left;
+    const before = left.length;
+    // A slash comes next to a dot, and behind that names have ASCII only.
+    look(await readPage(bucket, path, { after: `${folder.slice(0, -1)}.\u00ff`, size: maxPage }, signal));
+    if (left.length === before) break;
+  }
+  for (const folder of left) {
+    const { Contents = [] } = await bucket.list(
+      path,
+      { Prefix: `${bucket.keyOf(path)}/${folder}`, MaxKeys: 1 },
+      { signal },
+    );
+    if (Contents.length > 0) found.push(folder.slice(0, -1));
+  }
+  return found;
+}
+
+interface PageOptions {
+  readonly size: number;
+  /** Without a slash in it: servers differ in what a place within a folder means. */
+  readonly after?: string;
+  readonly token?: string;
+}
+
+async function readPage(
+  bucket: Bucket,
+  path: string,
+  { size, after, token }: PageOptions,
+  signal: AbortSignal | undefined,
+): Promise<ListedPage> {
+  const prefix = `${bucket.keyOf(path)}/`;
+  const from =
+    token === undefined ? after !== undefined && { StartAfter: prefix + after } : { ContinuationToken: token };
+  const input = { Prefix: prefix, Delimiter: '/', MaxKeys: size, ...from } as const;
+  const { Contents = [], CommonPrefixes = [], ...page } = await bucket.list(path, input, { signal });
+  const objects = Contents.map(({ Key = '' }) => Key.slice(prefix.length));
+  const folders = CommonPrefixes.map(({ Prefix = '' }) => Prefix.slice(prefix.length));
+  const last = [objects.at(-1) ?? '', folders.at(-1) ?? ''].sort().at(-1) ?? '';
+  return { objects, folders, last, token: page.IsTruncated ? page.NextContinuationToken : undefined };
 }
 
 /** The names that come before a key, while a folder of that name would come after it: `app` and `app-a` of `app-a.b/`. */

@@ -6,6 +6,7 @@ import { SignatureV4 } from '@smithy/signature-v4';
 import { ForeignAnswerError, ServerFault } from './errors.ts';
 import type { HttpAnswer, HttpConnections } from './http.ts';
 import type { HttpBody } from './http-body.ts';
+import type { S3Options } from './options.ts';
 
 /** What a server says of an object. */
 export interface StoredObject {
@@ -46,27 +47,33 @@ const maxErrorSize = 64 * 1024;
 export class ObjectRequests {
   readonly #client: S3Client;
   readonly #http: HttpConnections;
+  readonly #streams: HttpConnections;
   readonly #bucket: string;
   readonly #userAgent: string;
   #endpoint: Promise<Endpoint> | undefined;
 
-  constructor(client: S3Client, http: HttpConnections, bucket: string, useragent: string | undefined) {
+  /** @param streams for objects of which somebody else says how fast they are read */
+  constructor(
+    client: S3Client,
+    http: HttpConnections,
+    streams: HttpConnections,
+    { bucket, useragent }: Pick<S3Options, 'bucket' | 'useragent'>,
+  ) {
     this.#client = client;
     this.#http = http;
+    this.#streams = streams;
     this.#bucket = bucket;
     this.#userAgent = useragent === undefined ? 'berth' : `berth ${useragent}`;
   }
 
-  async get(key: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<OpenedObject> {
-    const answer = await this.#send('GET', key, headers, undefined, signal);
-    try {
-      const object = storedObject(answer);
-      if (object.size === undefined) throw foreign('content-length');
-      return { ...object, size: object.size, body: answer.body };
-    } catch (error) {
-      answer.body.destroy();
-      throw error;
-    }
+  /** @param slow somebody else says how fast it is read */
+  async get(
+    key: string,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+    slow = false,
+  ): Promise<OpenedObject> {
+    return opened(await this.#send('GET', key, headers, undefined, signal, slow ? this.#streams : this.#http));
   }
 
   async head(key: string, signal: AbortSignal): Promise<StoredObject> {
@@ -92,6 +99,7 @@ export class ObjectRequests {
     headers: Readonly<Record<string, string>>,
     body: Uint8Array | Readable | undefined,
     signal: AbortSignal,
+    connections: HttpConnections = this.#http,
   ): Promise<HttpAnswer> {
     this.#endpoint ??= this.#findEndpoint();
     const endpoint = await this.#endpoint.catch((error: unknown) => {
@@ -113,7 +121,7 @@ export class ObjectRequests {
       { signingDate: new Date(Date.now() + this.#client.config.systemClockOffset) },
     );
     const origin = `${protocol}//${host}`;
-    const answer = await this.#http.send({ origin, path, method, headers: signed.headers, body }, signal);
+    const answer = await connections.send({ origin, path, method, headers: signed.headers, body }, signal);
     if (answer.status < 300) return answer;
     throw await faultOf(answer);
   }
@@ -161,6 +169,17 @@ function storedObject({ headers }: HttpAnswer): StoredObject {
     contentRange,
     metadata,
   };
+}
+
+function opened(answer: HttpAnswer): OpenedObject {
+  try {
+    const object = storedObject(answer);
+    if (object.size === undefined) throw foreign('content-length');
+    return { ...object, size: object.size, body: answer.body };
+  } catch (error) {
+    answer.body.destroy();
+    throw error;
+  }
 }
 
 function foreign(header: string): ForeignAnswerError {

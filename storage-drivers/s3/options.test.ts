@@ -87,6 +87,7 @@ describe('the options', () => {
     [{ multipartcopythresholdsize: '0' }, { multipartcopythresholdsize: 0 }],
     [{ multipartcopythresholdsize: 2 ** 50 }, { multipartcopythresholdsize: 5 * 1024 * mebibyte }],
     [{ rootdirectory: '/some/folder' }, { rootdirectory: '/some/folder' }],
+    [{ rootdirectory: '.hidden/..x/y.' }, { rootdirectory: '.hidden/..x/y.' }],
     [{ storageclass: 'standard_ia' }, { storageclass: 'STANDARD_IA' }],
     [{ storageclass: 'none' }, { storageclass: 'NONE' }],
     [{ objectacl: 'bucket-owner-full-control' }, { objectacl: 'bucket-owner-full-control' }],
@@ -129,6 +130,28 @@ describe('the options', () => {
     expect(faults).toContainEqual(expect.stringContaining(fault));
   });
 
+  test.each(['b', 'Old_Bucket.name', 'tenant:bucket', 'arn:aws:s3:eu-central-1:123456789012:accesspoint/name'])(
+    'take %s for the name of a bucket',
+    (bucket) => {
+      expect(optionsOf({ bucket }).bucket).toBe(bucket);
+    },
+  );
+
+  test.each(['a/b', '..', '.', '-a', 'a b', 'a?b', 'a%2fb', 'https://host/bucket', 'a'.repeat(256)])(
+    'do not take %s for the name of a bucket',
+    (bucket) => {
+      expect(findingsOf({ ...least, bucket }).faults).toEqual([expect.stringContaining('bucket must be the name of')]);
+    },
+  );
+
+  test.each(['.', '..', '/.', '/../x', 'x/./y', 'x/..'])(
+    'have no root directory %s, which URLs do not keep',
+    (path) => {
+      const { faults } = findingsOf({ ...least, rootdirectory: path });
+      expect(faults).toEqual([expect.stringContaining('rootdirectory must not have . or ..')]);
+    },
+  );
+
   test('are refused all at once', () => {
     const { faults } = findingsOf({ chunksize: 1, storageclass: 'COLD', encrypt: 'maybe' });
     expect(faults.map((fault) => fault.split(' ')[0])).toEqual(
@@ -139,6 +162,7 @@ describe('the options', () => {
   test.each([
     [{ keyid: 'arn' }, 'keyid has no effect without encrypt'],
     [{ v4auth: false }, 'v4auth has no effect'],
+    [{ rootdirectory: 'a%20b' }, 'rootdirectory has a %'],
     [{ chunkSize: 1 }, 'chunkSize is not known and ignored'],
   ])('that do nothing are warned of: %j', (parameters, warning) => {
     expect(findingsOf({ ...least, ...parameters }).warnings).toEqual([expect.stringContaining(warning)]);

@@ -87,6 +87,13 @@ export function parseS3Options(parameters: Readonly<Record<string, unknown>>): P
 
   const bucket = reader.optional('bucket') ?? '';
   if (bucket === '') reader.fault('bucket', undefined, 'is required: the name of a bucket that exists');
+  else if (!isBucketName(bucket)) {
+    reader.fault(
+      'bucket',
+      bucket,
+      'must be the name of a bucket: letters, digits and . _ -, or the ARN of an access point',
+    );
+  }
 
   const secure = reader.truth('secure', true);
   const regionendpoint = readEndpoint(reader, 'regionendpoint', secure);
@@ -112,6 +119,23 @@ export function parseS3Options(parameters: Readonly<Record<string, unknown>>): P
   reader.optional('loglevel');
   reader.truth('multipartcombinesmallpart', true);
 
+  const rootdirectory = reader.optional('rootdirectory') ?? '';
+  if (rootdirectory.split('/').some((segment) => segment === '.' || segment === '..')) {
+    // Clients take such segments out of the addresses that they are sent to.
+    reader.fault(
+      'rootdirectory',
+      rootdirectory,
+      'must not have . or .. between its slashes: it is the beginning of keys',
+    );
+  }
+  if (rootdirectory.includes('%')) {
+    reader.warn(
+      'rootdirectory',
+      rootdirectory,
+      'has a %, with which Ceph 16.2 does not copy the parts of large uploads',
+    );
+  }
+
   const encrypt = reader.truth('encrypt', false);
   const keyid = reader.optional('keyid');
   if (keyid !== undefined && !encrypt) reader.warn('keyid', keyid, 'has no effect without encrypt');
@@ -135,7 +159,7 @@ export function parseS3Options(parameters: Readonly<Record<string, unknown>>): P
     multipartcopychunksize: readSize(reader, 'multipartcopychunksize', 32 * mebibyte),
     multipartcopymaxconcurrency: Math.max(1, reader.wholeNumber('multipartcopymaxconcurrency', 100)),
     multipartcopythresholdsize: Math.min(maxPartSize, reader.wholeNumber('multipartcopythresholdsize', 32 * mebibyte)),
-    rootdirectory: reader.optional('rootdirectory') ?? '',
+    rootdirectory,
     storageclass,
     objectacl,
     useragent: reader.optional('useragent'),
@@ -143,6 +167,11 @@ export function parseS3Options(parameters: Readonly<Record<string, unknown>>): P
     usedualstack: reader.truth('usedualstack', false),
     usefipsendpoint: reader.truth('usefipsendpoint', false),
   });
+}
+
+/** Wider than the rules of AWS, as older buckets have capitals and `_`, and Ceph puts a tenant and a colon in front. */
+function isBucketName(text: string): boolean {
+  return /^arn:[^\s]+$/.test(text) || /^(?:[\w-]+:)?[A-Za-z0-9_][\w.-]{0,254}$/.test(text);
 }
 
 function readSize(reader: OptionReader, key: string, fallback: number): number {

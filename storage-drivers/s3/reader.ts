@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { StorageError, type StorageReader, StorageUnavailableError } from '../driver.ts';
 import type { Bucket } from './bucket.ts';
+import { limits } from './client.ts';
 import { driverName, TruncatedError } from './errors.ts';
 import type { HttpBody } from './http-body.ts';
 import type { OpenedObject } from './objects.ts';
@@ -18,9 +19,14 @@ export interface ReaderParts {
   /** The answer that was opened at `start`. */
   readonly opened: OpenedObject;
   readonly signal: AbortSignal | undefined;
+  /** As for `Bucket.open`. */
+  readonly slow?: boolean;
 }
 
-/** Streams an object. When the connection breaks, it goes on from where it was, in the same version of the object. */
+/**
+ * Streams an object. When the connection breaks, it goes on from where it was, in the same version of the object. So it
+ * does when its bytes were not taken for a while: until then it keeps neither a connection nor what came ahead.
+ */
 export class S3Reader implements StorageReader {
   readonly size: number;
   readonly #parts: ReaderParts;
@@ -47,7 +53,12 @@ export class S3Reader implements StorageReader {
             const piece = chunk.length > this.size - position ? chunk.subarray(0, this.size - position) : chunk;
             position += piece.length;
             resumes = 0;
-            yield piece;
+            const unread = setTimeout(() => this.#body.destroy(), limits.unread).unref();
+            try {
+              yield piece;
+            } finally {
+              clearTimeout(unread);
+            }
           }
           // Only a body that was read to its end leaves its connection for the next request.
           if (position === this.size) return;
@@ -77,11 +88,11 @@ export class S3Reader implements StorageReader {
   }
 
   async #resume(position: number, attempt: number): Promise<void> {
-    const { bucket, path, key, start, opened, signal } = this.#parts;
+    const { bucket, path, key, start, opened, signal, slow = false } = this.#parts;
     this.#body.destroy();
     if (attempt > 1) await delay(100 * 2 ** attempt, undefined, signal && { signal });
     const range = { start: start + position, end: start + this.size - 1 };
-    this.#body = (await bucket.open(path, key, range, opened.etag, { signal })).body;
+    this.#body = (await bucket.open(path, key, range, opened.etag, { signal, slow })).body;
   }
 }
 

@@ -7,7 +7,7 @@ import { InvalidPathError, isStoragePath, type StorageDriver, type StorageWriter
  * @throws InvalidPathError
  */
 export function withCheckedPaths(driver: StorageDriver): StorageDriver {
-  const { objects, redirectUrl, check, close } = driver;
+  const { folders, objects, redirectUrl, check, close } = driver;
   const verify = (path: string): void => {
     if (!isStoragePath(path)) throw new InvalidPathError(driver.name, path);
   };
@@ -57,6 +57,12 @@ export function withCheckedPaths(driver: StorageDriver): StorageDriver {
       verify(path);
       return driver.delete(path, options);
     },
+    ...(folders && {
+      async folders(path, names, options) {
+        verify(path);
+        return folders.call(driver, path, names, options);
+      },
+    }),
     ...(objects && {
       objects: (path, options) =>
         isStoragePath(path) ? objects.call(driver, path, options) : refused(driver.name, path),

@@ -15,6 +15,7 @@ export type StorageOperation =
   | 'cancel'
   | 'stat'
   | 'list'
+  | 'folders'
   | 'objects'
   | 'delete'
   | 'redirectUrl'
@@ -33,7 +34,7 @@ export type Around = <T>(call: StorageCall, proceed: () => Promise<T>) => Promis
 
 /** The driver with `around` about every call, also those of its readers and writers. */
 export function intercept(driver: StorageDriver, around: Around): StorageDriver {
-  const { objects, redirectUrl, check, close } = driver;
+  const { folders, objects, redirectUrl, check, close } = driver;
   return {
     name: driver.name,
     ...(driver.remote !== undefined && { remote: driver.remote }),
@@ -61,6 +62,10 @@ export function intercept(driver: StorageDriver, around: Around): StorageDriver 
       yield* driver.list(path, options);
     },
     delete: (path, options) => around({ operation: 'delete', path }, () => driver.delete(path, options)),
+    ...(folders && {
+      folders: (path, names, options) =>
+        around({ operation: 'folders', path }, () => folders.call(driver, path, names, options)),
+    }),
     ...(objects && {
       async *objects(path, options) {
         await around({ operation: 'objects', path }, async () => undefined);

@@ -17,6 +17,7 @@ test('the optional calls of a driver are there exactly when the driver has them'
   const plain = createInMemoryDriver();
   const full = {
     ...plain,
+    folders: async (_path: string, names: readonly string[]) => names.slice(1),
     async *objects(path: string) {
       yield { path: `below ${path}`, modified: undefined };
     },
@@ -31,8 +32,10 @@ test('the optional calls of a driver are there exactly when the driver has them'
     (d: typeof plain) => withCounts(d).driver,
     (d: typeof plain) => withFaults(d).driver,
   ]) {
-    for (const call of ['objects', 'redirectUrl', 'check', 'close'] as const) expect(wrap(plain)[call]).toBeUndefined();
+    for (const call of ['folders', 'objects', 'redirectUrl', 'check', 'close'] as const)
+      expect(wrap(plain)[call]).toBeUndefined();
     const wrapped = wrap(full);
+    expect(await wrapped.folders?.('/a', ['x', 'y'])).toEqual(['y']);
     for await (const { path } of wrapped.objects?.('/a') ?? []) expect(path).toBe('below /a');
     expect(await wrapped.redirectUrl?.('/a', { method: 'GET' })).toBe('https://elsewhere/a');
     await expect(wrapped.check?.()).rejects.toThrow('down');

@@ -1,11 +1,10 @@
-import { randomUUID } from 'node:crypto';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { parseDigest } from '../../oci/digest.ts';
 import { RegistryError } from '../../oci/errors.ts';
 import { type Part, parseRange } from '../../oci/range.ts';
-import type { Blob } from '../../registry/registry.ts';
-import type { Reply, StreamBody } from '../reply.ts';
+import type { StreamBody } from '../reply.ts';
 import type { ApiRequest } from '../request.ts';
+import { contentRange, multipart } from './byte-ranges.ts';
 import { entityTag, isCached, notModified } from './conditional.ts';
 import type { Handler } from './services.ts';
 
@@ -41,21 +40,22 @@ export const getBlob: Handler<'blob'> = async (call) => {
   const headers = headersOf(blob.descriptor);
   if (isCached(request, blob.descriptor.digest)) return notModified(headers);
 
-  const parts = partsOf(request, blob.descriptor);
-  if (parts === undefined) {
-    // A range that is void for us may not be so for the storage, to which the client would repeat it.
-    const url = request.header('range') === undefined ? await blob.redirectUrl() : undefined;
-    // The content may be kept for ever, but the URL is good for a while only.
-    if (url !== undefined) return { status: 307, headers: { ...headers, 'Cache-Control': 'no-store', Location: url } };
-    return { status: 200, headers, body: { size: blob.descriptor.size, open: () => blob.open() } };
+  const [part, ...others] = partsOf(request, blob.descriptor);
+  if (part !== undefined && others.length === 0) {
+    return {
+      status: 206,
+      headers: { ...headers, 'Content-Range': contentRange(part, blob.descriptor.size) },
+      body: { size: part.end - part.start + 1, open: () => blob.open(part) },
+    };
   }
-  const [part, ...others] = parts;
-  if (part === undefined || others.length > 0) return multipart(blob, headers, parts);
-  return {
-    status: 206,
-    headers: { ...headers, 'Content-Range': contentRange(part, blob.descriptor.size) },
-    body: { size: part.end - part.start + 1, open: () => blob.open(part) },
-  };
+  const several = part && multipart(blob, headers, [part, ...others]);
+  if (several !== undefined) return several;
+
+  // A range that is void for us may not be so for the storage, to which the client would repeat it.
+  const url = request.header('range') === undefined ? await blob.redirectUrl() : undefined;
+  // The content may be kept for ever, but the URL is good for a while only.
+  if (url !== undefined) return { status: 307, headers: { ...headers, 'Cache-Control': 'no-store', Location: url } };
+  return { status: 200, headers, body: { size: blob.descriptor.size, open: () => blob.open() } };
 };
 
 export const deleteBlob: Handler<'blob'> = async (call) => {
@@ -67,52 +67,16 @@ const unopened: StreamBody['open'] = async () => {
   throw new TypeError('HEAD has no body to open');
 };
 
-/** The parts asked for; undefined: the whole blob. */
-function partsOf(request: ApiRequest, { size, digest }: Descriptor): Part[] | undefined {
+/** The parts asked for; none: the whole blob. */
+function partsOf(request: ApiRequest, { size, digest }: Descriptor): Part[] {
   const header = request.header('range');
-  if (header === undefined || header.split(',', maxParts + 1).length > maxParts) return undefined;
+  if (header === undefined || header.split(',', maxParts + 1).length > maxParts) return [];
   const condition = request.header('if-range');
-  if (condition !== undefined && condition !== entityTag(digest)) return undefined;
+  if (condition !== undefined && condition !== entityTag(digest)) return [];
   const parts = parseRange(header, size);
-  if (parts === undefined)
-    throw new RegistryError('RANGE_INVALID', { headers: { 'Content-Range': `bytes */${size}` } });
+  if (parts === undefined) return [];
+  if (parts.length === 0) throw new RegistryError('RANGE_INVALID', { headers: { 'Content-Range': `bytes */${size}` } });
   // Parts that overlap could add up to any multiple of the blob.
   const sum = parts.reduce((total, { start, end }) => total + end - start + 1, 0);
-  return sum > size ? undefined : parts;
-}
-
-function contentRange({ start, end }: Part, size: number): string {
-  return `bytes ${start}-${end}/${size}`;
-}
-
-/** RFC 9110, 14.6: each part with a head of its own. */
-function multipart(blob: Blob, headers: Reply['headers'], parts: readonly Part[]): Reply {
-  const { size, mediaType } = blob.descriptor;
-  const boundary = randomUUID();
-  const heads = parts.map((part, index) =>
-    Buffer.from(
-      `${index === 0 ? '' : '\r\n'}--${boundary}\r\nContent-Type: ${mediaType}\r\nContent-Range: ${contentRange(part, size)}\r\n\r\n`,
-      'latin1',
-    ),
-  );
-  const tail = Buffer.from(`\r\n--${boundary}--\r\n`, 'latin1');
-  const length = parts.reduce(
-    (sum, part, index) => sum + (heads[index]?.length ?? 0) + part.end - part.start + 1,
-    tail.length,
-  );
-
-  async function* bytes(): AsyncGenerator<Uint8Array> {
-    for (const [index, part] of parts.entries()) {
-      const head = heads[index];
-      if (head !== undefined) yield head;
-      yield* await blob.open(part);
-    }
-    yield tail;
-  }
-
-  return {
-    status: 206,
-    headers: { ...headers, 'Content-Type': `multipart/byteranges; boundary=${boundary}` },
-    body: { size: length, open: async () => bytes() },
-  };
+  return sum > size ? [] : parts;
 }

@@ -139,6 +139,16 @@ export const listingCases: readonly DriverCase[] = [
     },
   },
   {
+    name: 'folders are told from objects and from what is not there, by a driver that can be asked for many',
+    async run({ driver }) {
+      await putAll(driver, ['/f/a/x', '/f/a-b', '/f/a-b-c/x', '/f/a.b/x', '/f/b/c/x', '/g/c/x']);
+      const names = ['a', 'a-b', 'a-b-c', 'a-b-c-d', 'a.', 'a.b', 'b', 'c'];
+      const found = await driver.folders?.('/f', names);
+      expect(found && [...found].sort()).toEqual(driver.folders && ['a', 'a-b-c', 'a.b', 'b']);
+      expect(await driver.folders?.('/missing', names)).toEqual(driver.folders && []);
+    },
+  },
+  {
     name: 'objects at any depth are listed with their dates, by a driver that lists objects',
     async run({ driver }) {
       await putAll(driver, ['/f/a/link', '/f/a-b/link', '/f/b/c/d/link', '/f-g/link', '/f/e']);

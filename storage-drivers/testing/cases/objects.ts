@@ -71,6 +71,19 @@ export const objectCases: readonly DriverCase[] = [
     },
   },
   {
+    name: 'get refuses what is longer than it may be, whether it was read before or not',
+    async run({ driver, another }) {
+      const content = pattern(3000);
+      await driver.put('/long', content);
+      for (const each of [driver, await another()]) {
+        const fault = { name: 'ObjectTooLargeError', code: 'OBJECT_TOO_LARGE', driver: driver.name, path: '/long' };
+        await expect(each.get('/long', { maxSize: 2999 })).rejects.toMatchObject(fault);
+        expect(await each.get('/long', { maxSize: 3000 })).toEqual(content);
+        await expect(each.get('/long', { maxSize: 2999 })).rejects.toMatchObject(fault);
+      }
+    },
+  },
+  {
     name: 'an empty object is an object',
     async run({ driver }) {
       await driver.put('/empty', Buffer.alloc(0));
