@@ -92,6 +92,7 @@ async function serve(driver: StorageDriver, timeouts: { body?: number } = {}) {
     prefix: '',
     host: undefined,
     relativeUrls: true,
+    clientAddress: (peer) => peer,
   });
   const listening = await listen(app.fetch, { addr: '127.0.0.1:0', net: 'tcp', h2c: { enabled: true }, timeouts, log });
   onTestFinished(() => listening.drain(0));
