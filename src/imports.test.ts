@@ -15,6 +15,10 @@ const mayImport: Record<string, { from: readonly string[]; because: string }> = 
     from: ['src/oci', 'storage-drivers/driver.ts'],
     because: 'a registry knows no HTTP, and of drivers only the contract',
   },
+  'src/mirror': {
+    from: ['src/oci', 'src/registry'],
+    because: 'a mirror is a registry before another one; who asks it, and how it is configured, is not its business',
+  },
   'src/observe': { from: ['src/oci', 'src/registry'], because: 'it watches the registry through its contract' },
   'src/http': {
     from: ['src/oci', 'src/registry', 'src/auth'],
