@@ -5,7 +5,14 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { digestOf } from '../../oci/digest.ts';
 import type { UpstreamClient } from './client.ts';
-import { bytesOf, clientOf, type LyingUpstream, repository, startLyingUpstream } from './testing/lying-upstream.ts';
+import {
+  bytesOf,
+  clientOf,
+  impatient,
+  type LyingUpstream,
+  repository,
+  startLyingUpstream,
+} from './testing/lying-upstream.ts';
 
 const content = randomBytes(1024 * 1024);
 const digest = digestOf(content);
@@ -73,7 +80,8 @@ describe('a blob', () => {
       response.on('drain', more);
       more();
     };
-    const blob = await open();
+    const hasty = clientOf([upstream], { timeouts: { ...impatient, header: 10_000 } });
+    const blob = await hasty.openBlob(repository, digest);
     const body = blob.body[Symbol.asyncIterator]();
     await body.next();
     // Longer than an idle time-out: who reads slowly is not punished.
@@ -83,6 +91,7 @@ describe('a blob', () => {
     for (let next = await body.next(); !next.done; next = await body.next()) count += next.value.length;
     expect(count).toBeGreaterThan(large / 2);
     expect(sent).toBe(large);
+    await hasty.close();
   });
 
   it('takes its connection with it when nobody reads it to its end', async () => {
@@ -115,11 +124,13 @@ describe('a blob', () => {
   it('that stalls is unreachable, however much came before', async () => {
     upstream.handler = (_, response) =>
       response.writeHead(200, { 'content-length': content.length }).write(content.subarray(0, 1000));
-    const blob = await open();
+    const hasty = clientOf([upstream], { timeouts: { ...impatient, header: 10_000 } });
+    const blob = await hasty.openBlob(repository, digest);
     await expect(bytesOf(blob.body)).rejects.toMatchObject({
       kind: 'unreachable',
       message: expect.stringContaining('Body Timeout'),
     });
+    await hasty.close();
   });
 
   it('that is compressed though nobody asked is refused', async () => {

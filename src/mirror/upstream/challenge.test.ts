@@ -61,5 +61,5 @@ it('takes no longer for what is meant to take long', () => {
   parseChallenges(`Bearer realm="${'\\'.repeat(16_000)}`);
   parseChallenges(`${'a '.repeat(8_000)}="`);
   parseChallenges(','.repeat(16_000));
-  expect(performance.now() - started).toBeLessThan(500);
+  expect(performance.now() - started).toBeLessThan(1_000);
 });

@@ -7,7 +7,6 @@ import type { UpstreamEvent } from './events.ts';
 import type { HttpAnswer, Timeouts } from './http.ts';
 import { brokenBody, kindOf, refusalOf } from './outcome.ts';
 import { type RateLimit, readRateLimit } from './rate-limit.ts';
-import { siteOf } from './realm.ts';
 import { fetchToken } from './token-server.ts';
 import { Transport } from './transport.ts';
 
@@ -171,11 +170,9 @@ export class Endpoint {
     if (rateLimit !== undefined) this.#rateLimit = rateLimit;
 
     if (!(request.expects ?? [200]).includes(status)) {
-      // Docker Hub gives a token to everybody, and then says 401 to what is not there as to what is private.
-      const isHidden = status === 401 && grant?.isToken && siteOf(url.hostname) === 'docker.io';
       throw await refusalOf(answer, {
         info,
-        kind: isHidden ? 'missing' : kindOf(status),
+        kind: kindOf(status, from.hostname, grant?.isToken),
         from: isOwn ? undefined : from.host,
         secrets: grant === undefined ? [] : [grant.secret],
         within: this.#within,

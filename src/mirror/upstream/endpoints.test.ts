@@ -4,11 +4,13 @@ import { digestOf } from '../../oci/digest.ts';
 import { createUpstreamClient, type UpstreamClient, type UpstreamClientOptions } from './client.ts';
 import type { UpstreamError } from './errors.ts';
 import type { UpstreamEvent } from './events.ts';
+import type { Timeouts } from './http.ts';
 import {
   accept,
   bytesOf,
   clientOf,
   type Handler,
+  impatient,
   type LyingUpstream,
   latest,
   manifestDigest,
@@ -49,17 +51,18 @@ describe('endpoints', () => {
     expect([accelerator.requests.length, origin.requests.length]).toEqual([1, 0]);
   });
 
-  it.each<[string, Handler]>([
+  it.each<[string, Handler, Timeouts?]>([
     ['lacks it', answers(404)],
     ['does not give it', answers(403)],
     ['asks for a login', answers(401)],
     ['is throttled', answers(429)],
     ['is broken', answers(502)],
     ['is gone', (request) => request.socket.destroy()],
-    ['stalls', () => undefined],
+    ['stalls', () => undefined, impatient],
     ['lies', (_, response) => response.end('<html>')],
-  ])('after the first are asked when that %s', async (_, handler) => {
+  ])('after the first are asked when that %s', async (_, handler, timeouts) => {
     accelerator.handler = handler;
+    if (timeouts !== undefined) client = clientWith({ timeouts });
     expect((await pull()).descriptor.digest).toBe(manifestDigest);
     expect(events).toContainEqual(
       expect.objectContaining({ type: 'failure', endpoint: accelerator.url, error: expect.any(Error) }),

@@ -3,13 +3,20 @@ import { UpstreamError, type UpstreamErrorKind, type UpstreamFault, type Upstrea
 import { readFault } from './fault.ts';
 import type { HttpAnswer } from './http.ts';
 import { readRetryAfter } from './rate-limit.ts';
+import { siteOf } from './realm.ts';
 
 /** Bytes of an error that are read. */
 const maxFault = 16 * 1024;
 
-/** What a status means that is not the one hoped for. */
-export function kindOf(status: number): UpstreamErrorKind {
+/**
+ * What a status means that is not the one hoped for.
+ *
+ * @param host of the endpoint @param hasToken whether a token server let us in before
+ */
+export function kindOf(status: number, host = '', hasToken = false): UpstreamErrorKind {
   if (status === 404 || status === 410) return 'missing';
+  // Docker Hub gives a token to everybody, and then says 401 to what is not there as to what is private.
+  if (status === 401 && hasToken && siteOf(host) === 'docker.io') return 'missing';
   if (status === 401 || status === 403) return 'denied';
   if (status === 429) return 'throttled';
   // 501 speaks of the method, not of the server.
