@@ -85,7 +85,14 @@ export class Authorization {
    */
   async expected(repository: string): Promise<Grant | undefined> {
     const demand = this.#demands.get(repository);
-    return demand === undefined ? undefined : this.#meet(demand);
+    if (demand === undefined) return undefined;
+    try {
+      return await this.#meet(demand);
+    } catch (error) {
+      // A token server may have moved: the next request asks the endpoint where it is.
+      this.#demands.delete(repository);
+      throw error;
+    }
   }
 
   /**
@@ -97,13 +104,15 @@ export class Authorization {
    */
   async answer(repository: string, challenge: string | undefined, refused: Grant | undefined): Promise<Grant> {
     const demand = this.#read(repository, challenge);
-    this.#demands.set(repository, demand);
     if (demand.scheme === 'bearer' && refused !== undefined) {
       // Unless another request has changed it meanwhile.
       const key = demand.realm.href;
       if (this.#tokens.get(key)?.value === refused.secret) this.#tokens.delete(key);
     }
-    return this.#meet(demand);
+    const grant = await this.#meet(demand);
+    // Only what could be met: a portal in between may ask for anything.
+    this.#demands.set(repository, demand);
+    return grant;
   }
 
   /** A token is wanted rather than a password, which is sent more often; what is asked for is asked for as it is. */

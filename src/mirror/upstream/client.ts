@@ -105,7 +105,7 @@ export interface UpstreamClient {
 
 const defaultTimeouts: Timeouts = { connect: 10_000, header: 30_000, idle: 60_000 };
 
-/** Sends nothing, so it does no harm that an upstream is down. @throws TypeError when there is no endpoint, or its URL is none */
+/** Sends nothing, so it does no harm that an upstream is down. @throws TypeError when there is no endpoint, or its URL is none; Error when certificates cannot be read */
 export function createUpstreamClient(options: UpstreamClientOptions): UpstreamClient {
   const { name, maxManifestSize: maxSize = 4 * 1024 * 1024, onEvent = () => undefined } = options;
   const endpoints = endpointsOf(options, onEvent);

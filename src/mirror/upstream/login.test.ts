@@ -302,6 +302,22 @@ describe('a realm', () => {
     expect(issued).toBe(1);
   });
 
+  it('that was wrong, or has moved, is not remembered', async () => {
+    const from = client();
+    upstream.handler = privateRegistry(() => bearer(`http://localhost:${server.port}/token`));
+    await expect(pull(from)).rejects.toMatchObject({ kind: 'invalid' });
+    upstream.handler = privateRegistry();
+    await pull(from);
+
+    const { port } = server;
+    await server.close();
+    time += 400_000;
+    await expect(pull(from)).rejects.toMatchObject({ kind: 'unreachable' });
+    server = await startLyingUpstream(tokenServer());
+    expect(server.port).not.toBe(port);
+    await pull(from);
+  });
+
   it('on a link-local address is not asked, even if it is allowed', async () => {
     upstream.handler = privateRegistry(() => bearer('http://169.254.169.254/latest/api/token'));
     await expect(pull(client())).rejects.toMatchObject({ kind: 'invalid' });
