@@ -17,7 +17,7 @@ const mayImport: Record<string, { from: readonly string[]; because: string }> = 
   },
   'src/mirror': {
     from: ['src/oci', 'src/registry'],
-    because: 'it stands before a registry as another registry does, and knows no HTTP of ours',
+    because: 'a mirror is a registry before another one; who asks it, and how it is configured, is not its business',
   },
   'src/observe': { from: ['src/oci', 'src/registry'], because: 'it watches the registry through its contract' },
   'src/http': {
