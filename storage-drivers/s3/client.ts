@@ -23,6 +23,8 @@ export const limits = {
   work: 300_000,
   /** No attempt begins later than that behind the first one. */
   retry: 30_000,
+  /** How long an upload that was seen to go on is believed to do so. */
+  marker: 500,
 };
 
 /** Connections to the server; what needs more waits. */
