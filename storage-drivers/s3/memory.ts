@@ -45,6 +45,11 @@ export class Memory {
     return this.#now();
   }
 
+  /** In bytes. */
+  get inUse(): number {
+    return this.#inUse;
+  }
+
   /** Whether uploads hold so much together that each should wait for its own storage. */
   get isScarce(): boolean {
     return this.#inUse > budget;

@@ -180,16 +180,9 @@ export class S3Writer implements StorageWriter, Holder {
       this.#check();
       for (const object of preceding) await bucket.put(object.path, bucket.keyOf(object.path), object.content);
       const key = bucket.keyOf(to);
-      await this.#reunite();
-      let record: string | undefined;
-      if (this.#multipart === undefined) {
-        record = await assemble({ bucket, path, to: key, owner, chain: this.#chain, tail: this.#pending, copy });
-      } else {
-        if (this.#pending.size > 0) await this.#storePart(this.#pending);
-        const multipart = await this.#multipart;
-        await multipart.complete();
-        record = multipart.record;
-      }
+      const record = this.#direct
+        ? await this.#complete(key)
+        : await assemble({ bucket, path, to: key, owner, chain: this.#chain, tail: this.#pending, copy });
       const spent = record === undefined ? this.#spent : [...this.#spent, record];
       if (append) this.#parts.remember(this.#chain, spent);
       // It is published; what cannot be deleted now is in nobody's way.
@@ -314,13 +307,25 @@ export class S3Writer implements StorageWriter, Holder {
       const limit = this.#direct && !memory.isScarce ? maxInFlight : 1;
       while (this.#inFlight.size >= limit) await Promise.race(this.#inFlight);
       this.#check();
-      await this.#reunite();
-      const content = this.#pending;
-      this.#pending = new Segments();
-      this.#follow(this.#direct ? this.#storePart(content) : this.#storeChunk(content, undefined));
+      if (this.#direct) await this.#begin();
+      await this.#whole(async () => {
+        const content = this.#pending;
+        this.#pending = new Segments();
+        this.#follow(this.#direct ? this.#storePart(content) : this.#storeChunk(content, undefined));
+      });
     } finally {
       this.#sending = false;
     }
+  }
+
+  /** The multipart upload, which is there from the first part on. */
+  #begin(): Promise<Multipart> {
+    const { bucket, path, to = path, owner } = this.#parts;
+    this.#multipart ??= Multipart.create(bucket, path, bucket.keyOf(to), owner).catch((error: unknown) => {
+      this.#fault ??= { error, told: true };
+      throw error;
+    });
+    return this.#multipart;
   }
 
   #follow(storing: Promise<void>): void {
@@ -349,13 +354,11 @@ export class S3Writer implements StorageWriter, Holder {
 
   /** Sends the next part, and gives its memory back. */
   async #storePart(content: Segments): Promise<void> {
-    const { bucket, path, to = path, owner } = this.#parts;
     this.#lastPart += 1;
     const number = this.#lastPart;
     let clean = false;
     try {
-      this.#multipart ??= Multipart.create(bucket, path, bucket.keyOf(to), owner);
-      clean = await (await this.#multipart).put(number, content);
+      clean = await (await this.#begin()).put(number, content);
     } finally {
       content.release(clean);
     }
@@ -375,19 +378,38 @@ export class S3Writer implements StorageWriter, Holder {
     }
   }
 
-  /** Brings back what was put aside, in front of what is pending. */
-  async #reunite(): Promise<void> {
-    if (this.#aside.length === 0) return;
+  /** Brings back what was put aside, in front of what is pending, before it is sent. */
+  async #whole(send: () => Promise<void>): Promise<void> {
+    if (this.#aside.length === 0) return send();
     const { bucket, path } = this.#parts;
-    await Promise.all(this.#inFlight);
-    this.#check();
-    const sources = this.#aside.map(({ key, size }) => ({ key, start: 0, end: size }));
-    const pending = this.#pending;
-    this.#pending = await memory.exempt(() => gather(bucket, path, sources, pending));
-    pending.release(true);
-    this.#spent.push(...this.#aside.map(({ key }) => key));
-    this.#aside = [];
-    this.#asideSize = 0;
+    await memory.exempt(async () => {
+      await Promise.all(this.#inFlight);
+      this.#check();
+      const sources = this.#aside.map(({ key, size }) => ({ key, start: 0, end: size }));
+      const pending = this.#pending;
+      this.#pending = await gather(bucket, path, sources, pending);
+      pending.release(true);
+      this.#spent.push(...this.#aside.map(({ key }) => key));
+      this.#aside = [];
+      this.#asideSize = 0;
+      await send();
+      await Promise.all(this.#inFlight);
+    });
+  }
+
+  /** Sends the rest, and makes the object visible. @returns the key of the record, if there is one */
+  async #complete(key: string): Promise<string | undefined> {
+    await this.#whole(async () => {
+      if (this.#multipart !== undefined) {
+        if (this.#pending.size > 0) await this.#storePart(this.#pending);
+        return;
+      }
+      const { bucket, path } = this.#parts;
+      this.#pending.release(await bucket.putSegments(path, key, this.#pending));
+    });
+    const multipart = await this.#multipart;
+    await multipart?.complete();
+    return multipart?.record;
   }
 }
 
