@@ -115,6 +115,13 @@ export interface StorageDriver {
   delete(path: string, options?: DeleteOptions): Promise<void>;
 
   /**
+   * Optional: when something below a folder was stored last, at any depth; undefined when nothing is there. What a writer
+   * with `to` has brought to its place, but not yet committed, counts with the folder of the writer's path. For storages
+   * whose folders have no date ({@link StorageStat}); costs a listing, and more for such writers.
+   */
+  lastWrite?(path: string, options?: ReadOptions): Promise<Date | undefined>;
+
+  /**
    * Optional: a URL at which the client may fetch the object itself, or undefined when there is none for this request.
    * Absent: the content is streamed through the registry.
    */

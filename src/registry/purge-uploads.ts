@@ -19,14 +19,15 @@ export interface PurgeOptions {
 export interface PurgedUpload {
   repository: RepositoryName;
   id: string;
-  /** When it was last written to, or begun. */
+  /** When it was last written to, or begun; of what is no session (any more), when something was stored there last. */
   lastUsed: Date;
   /** Bytes received. */
   size: number;
 }
 
 /**
- * Drops upload sessions that nobody goes on with, one by one as they are found.
+ * Drops upload sessions that nobody goes on with, one by one as they are found, and whatever else is in their place: who
+ * dies, or is late, may leave things there of a session that has ended.
  *
  * @throws TypeError when `before` is no date: nothing is older or younger than it
  */
@@ -40,7 +41,11 @@ export async function* purgeUploads(options: PurgeOptions): AsyncGenerator<Purge
         const data = await keptOrUndefined(driver, layout.uploadData(repository, id));
         // Distribution gives every session a file from its start; only bytes in it are a sign of use.
         const written = data !== undefined && data.size > 0 ? data.modified : undefined;
-        const lastUsed = await lastUse(driver, repository, id, written);
+        const started = await startOf(driver, repository, id);
+        const known = latest(started, written);
+        if (known !== undefined && known >= before) continue;
+        // Only now, as it costs more: a large push may have gone on for longer than that.
+        const lastUsed = latest(known, await lastWrite(driver, repository, id, known));
         if (lastUsed === undefined || lastUsed >= before) continue;
         if (!dryRun) await remove(driver, layout.upload(repository, id));
         yield { repository, id, lastUsed, size: data?.size ?? 0 };
@@ -51,23 +56,28 @@ export async function* purgeUploads(options: PurgeOptions): AsyncGenerator<Purge
   }
 }
 
-/** The later of start and last write; without a readable `startedat`, as crashed servers leave it, what the storage says. */
-async function lastUse(
-  driver: StorageDriver,
-  repository: RepositoryName,
-  id: string,
-  written: Date | undefined,
-): Promise<Date | undefined> {
-  const path = layout.uploadStartedAt(repository, id);
-  const started = await driver.get(path).then(
-    (content) => Date.parse(content.toString('latin1').trim()),
-    (error: unknown) => {
-      if (error instanceof PathNotFoundError) return Number.NaN;
-      throw error;
-    },
-  );
-  if (Number.isNaN(started)) return written ?? (await statOrUndefined(driver, layout.upload(repository, id)))?.modified;
-  return new Date(Math.max(started, written?.getTime() ?? 0));
+/** Undefined without a readable `startedat`, as crashed servers leave it. */
+async function startOf(driver: StorageDriver, repository: RepositoryName, id: string): Promise<Date | undefined> {
+  try {
+    const content = await driver.get(layout.uploadStartedAt(repository, id));
+    const started = new Date(content.toString('latin1').trim());
+    return Number.isNaN(started.getTime()) ? undefined : started;
+  } catch (error) {
+    if (error instanceof PathNotFoundError) return undefined;
+    throw error;
+  }
+}
+
+/** What the storage says of all that is there. The date of a folder says little of what is below: it is for what has no other. */
+async function lastWrite(driver: StorageDriver, repository: RepositoryName, id: string, known: Date | undefined) {
+  const path = layout.upload(repository, id);
+  const last = await driver.lastWrite?.(path);
+  return last ?? known ?? (await statOrUndefined(driver, path))?.modified;
+}
+
+function latest(a: Date | undefined, b: Date | undefined): Date | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return a < b ? b : a;
 }
 
 async function keptOrUndefined(driver: StorageDriver, path: string) {

@@ -568,6 +568,27 @@ describe('purging uploads', () => {
     const all = await collect(purgeUploads({ driver, before: new Date(Date.now() + hour), dryRun: false, onFault }));
     expect(all.map(({ id }) => id).sort()).toEqual([used.id, 'orphan'].sort());
   });
+
+  it('asks the storage for the last write only of what is old otherwise, and leaves what was written since', async () => {
+    const asked: string[] = [];
+    const writes = new Map<string, Date>();
+    const driver: StorageDriver = Object.assign(createInMemoryDriver(), {
+      async lastWrite(path: string) {
+        asked.push(path);
+        return writes.get(path);
+      },
+    });
+    let now = new Date('2026-11-01T00:00:00Z');
+    const { repository } = setUp({ driver, now: () => now });
+    const [running, over] = [await repository.uploads.create(), await repository.uploads.create()];
+    now = new Date('2026-11-20T00:00:00Z');
+    await repository.uploads.create();
+    writes.set(layout.upload(name, running.id), now);
+    const before = new Date('2026-11-10T00:00:00Z');
+    const purged = await collect(purgeUploads({ driver, before, dryRun: false, onFault }));
+    expect(purged.map(({ id }) => id)).toEqual([over.id]);
+    expect(asked.sort()).toEqual([running, over].map(({ id }) => layout.upload(name, id)).sort());
+  });
 });
 
 describe('the layout', () => {

@@ -3,17 +3,11 @@ import type { Bucket } from './bucket.ts';
 import type { Chain, Chunk } from './chain.ts';
 import { limits } from './client.ts';
 import { genuine } from './errors.ts';
+import { memory } from './memory.ts';
 import { copySource, Multipart } from './multipart.ts';
 import { minPartSize } from './options.ts';
-import { S3Reader } from './reader.ts';
+import { readPieces, type Source } from './pieces.ts';
 import { Segments } from './segments.ts';
-
-/** Bytes of an object, `end` being behind the last one. */
-export interface Source {
-  readonly key: string;
-  readonly start: number;
-  readonly end: number;
-}
 
 /** One part of the object to be: copied by the server, or gathered here because its pieces are too small for that. */
 export type Part = { readonly copy: Source } | GatheredPart;
@@ -62,12 +56,7 @@ export async function assemble(parts: AssembleParts): Promise<string | undefined
   const plan = planParts(chain.chunks, tail.size, copy.partSize);
   const [only] = plan;
   if (plan.length === 1 && only !== undefined && 'gather' in only) {
-    const content = await gather(parts, only);
-    try {
-      await bucket.putSegments(path, to, content);
-    } finally {
-      content.release(false);
-    }
+    await gathered(parts, only, (content) => bucket.putSegments(path, to, content));
     return undefined;
   }
 
@@ -75,13 +64,7 @@ export async function assemble(parts: AssembleParts): Promise<string | undefined
   try {
     await run(plan, copy.concurrency, async (part, number) => {
       if ('copy' in part) return multipart.copy(number, part.copy.key, part.copy.start, part.copy.end);
-      const content = await gather(parts, part);
-      let clean = false;
-      try {
-        clean = await multipart.put(number, content);
-      } finally {
-        content.release(clean);
-      }
+      return gathered(parts, part, (content) => multipart.put(number, content));
     });
     await multipart.complete();
   } catch (error) {
@@ -145,16 +128,36 @@ async function copyObject({ bucket, path, to }: AssembleParts, from: string): Pr
   );
 }
 
-async function gather({ bucket, path, tail }: AssembleParts, part: GatheredPart): Promise<Segments> {
+function gathered(parts: AssembleParts, part: GatheredPart, send: (content: Segments) => Promise<boolean>) {
+  const { bucket, path, tail } = parts;
+  return memory.exempt(async () => {
+    const content = await gather(bucket, path, part.gather, part.tail ? tail : undefined);
+    let clean = false;
+    try {
+      clean = await send(content);
+    } finally {
+      content.release(clean);
+    }
+  });
+}
+
+/** Reads these bytes and those of the tail, which stays the caller's, into memory. */
+export async function gather(
+  bucket: Bucket,
+  path: string,
+  sources: readonly Source[],
+  tail: Segments | undefined,
+): Promise<Segments> {
   const content = new Segments();
   const add = (chunk: Uint8Array) => void content.append(chunk, Number.POSITIVE_INFINITY);
-  for (const { key, start, end } of part.gather) {
-    const opened = await bucket.open(path, key, { start, end: end - 1 }, undefined);
-    const source = new S3Reader({ bucket, path, key, start, size: end - start, opened, signal: undefined });
-    for await (const chunk of source) add(chunk);
+  try {
+    for await (const chunk of readPieces(bucket, path, sources)) add(chunk);
+    for (const chunk of tail?.pieces() ?? []) add(chunk);
+    return content;
+  } catch (error) {
+    content.release(true);
+    throw error;
   }
-  if (part.tail) for await (const chunk of tail.stream() as AsyncIterable<Buffer>) add(chunk);
-  return content;
 }
 
 /** Runs all parts, several copies and one gathering at a time; stops at the first fault. */

@@ -5,6 +5,7 @@ import {
   DeleteObjectsCommand,
   ListObjectsV2Command,
   type ListObjectsV2CommandOutput,
+  ListPartsCommand,
 } from '@aws-sdk/client-s3';
 import { type GetOptions, ObjectTooLargeError, StorageError, WriterBusyError } from '../driver.ts';
 import { type CallOptions, limits, S3Api } from './client.ts';
@@ -187,11 +188,12 @@ export class Bucket {
     );
   }
 
-  /** Everything below a prefix, in byte order of the key; one request for each 1,000. */
-  async *listAll(path: string, prefix: string, options: CallOptions = {}) {
+  /** Everything below a prefix, in byte order of the key, behind the key `after`; one request for each 1,000. */
+  async *listAll(path: string, prefix: string, { after, ...options }: CallOptions & { after?: string } = {}) {
     let token: string | undefined;
     do {
-      const page = await this.list(path, { Prefix: prefix, ...(token && { ContinuationToken: token }) }, options);
+      const from = token === undefined ? after !== undefined && { StartAfter: after } : { ContinuationToken: token };
+      const page = await this.list(path, { Prefix: prefix, ...from }, options);
       yield* page.Contents ?? [];
       token = page.IsTruncated ? page.NextContinuationToken : undefined;
     } while (token !== undefined);
@@ -226,6 +228,32 @@ export class Bucket {
     }
   }
 
+  /** When a part of a multipart upload was stored last; undefined when none was, or the upload is gone. */
+  async lastPart(path: string, key: string, uploadId: string, options: CallOptions = {}): Promise<Date | undefined> {
+    let last: Date | undefined;
+    let marker: string | undefined;
+    try {
+      do {
+        const command = new ListPartsCommand({
+          Bucket: this.name,
+          Key: key,
+          UploadId: uploadId,
+          ...(marker && { PartNumberMarker: marker }),
+        });
+        const page = await this.api.call(
+          path,
+          async (http) => genuine(await this.api.client.send(command, http), 'IsTruncated'),
+          options,
+        );
+        for (const { LastModified } of page.Parts ?? []) last = later(last, LastModified);
+        marker = page.IsTruncated ? page.NextPartNumberMarker : undefined;
+      } while (marker !== undefined);
+    } catch (error) {
+      if (!isMissingUpload(error instanceof StorageError ? (error.cause ?? error) : error)) throw error;
+    }
+    return last;
+  }
+
   /** An upload that is gone already is what was wanted. */
   async abort(path: string, key: string, uploadId: string): Promise<void> {
     try {
@@ -239,6 +267,12 @@ export class Bucket {
       if (!isMissingUpload(error instanceof StorageError ? (error.cause ?? error) : error)) throw error;
     }
   }
+}
+
+/** The later one of two dates, of which there may be none. */
+export function later(a: Date | undefined, b: Date | undefined): Date | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return a < b ? b : a;
 }
 
 function attributesOf({ encrypt, keyid, storageclass, objectacl }: S3Options): ObjectAttributes {

@@ -7,6 +7,7 @@ import type { _Object as ListedObject } from '@aws-sdk/client-s3';
  *     <key>.berth/0000000000000000      the first 10 MiB
  *     <key>.berth/0000000010485760      what came then
  *     <key>.berth/upload-<nonce>        a multipart upload that was begun and has not ended: see multipart.ts
+ *     <key>.berth/aside-<nonce>         bytes of such an upload that wait for more: see writer.ts
  *
  * A name can be taken once (`If-None-Match: *`), so of two that go on behind the same bytes one wins; nothing is ever
  * written over, and a listing tells all. Parts of a multipart upload would not do: they cannot be read, must have 5 MiB,
@@ -17,13 +18,15 @@ export interface Chunk {
   /** First byte within the whole. */
   readonly start: number;
   readonly size: number;
+  /** Without quotes. */
+  readonly etag: string;
   readonly modified: Date | undefined;
 }
 
 export class Chain {
   /** Key of the path that the bytes are kept for. */
   readonly owner: string;
-  readonly #chunks: Chunk[] = [];
+  #chunks: Chunk[] = [];
   #size = 0;
   #version = '';
 
@@ -49,26 +52,36 @@ export class Chain {
     return folderOf(this.owner) + String(this.#size).padStart(16, '0');
   }
 
-  add(size: number, etag: string | undefined, modified: Date | undefined): void {
-    this.#chunks.push({ key: this.nextKey, start: this.#size, size, modified });
+  add(size: number, quotedEtag: string | undefined, modified: Date | undefined): void {
+    const etag = unquoted(quotedEtag);
+    this.#chunks.push({ key: this.nextKey, start: this.#size, size, etag, modified });
     this.#size += size;
-    this.#version = createHash('sha256')
-      .update(`${this.#version} ${size} ${etag?.replaceAll('"', '')}`)
-      .digest('hex')
-      .slice(0, 32);
+    this.#version = createHash('sha256').update(`${this.#version} ${size} ${etag}`).digest('hex').slice(0, 32);
   }
 
   copy(): Chain {
     const copy = new Chain(this.owner);
-    copy.#chunks.push(...this.#chunks);
+    copy.#chunks = this.#chunks.slice();
     copy.#size = this.#size;
     copy.#version = this.#version;
     return copy;
   }
 
-  /** Adds what a listing has, in its order. What does not follow on the bytes before belongs to nothing. */
-  addListed(object: ListedObject): void {
-    if (object.Key === this.nextKey && object.Size) this.add(object.Size, object.ETag, object.LastModified);
+  /**
+   * Adds what a listing has, in its order. What does not follow on the bytes before belongs to nothing.
+   *
+   * @returns whether it does
+   */
+  addListed(object: ListedObject): boolean {
+    if (object.Key !== this.nextKey || !object.Size) return false;
+    this.add(object.Size, object.ETag, object.LastModified);
+    return true;
+  }
+
+  /** Whether a listed object is the last chunk. */
+  endsWith({ Key, Size, ETag }: ListedObject): boolean {
+    const last = this.#chunks.at(-1);
+    return last !== undefined && Key === last.key && Size === last.size && unquoted(ETag) === last.etag;
   }
 }
 
@@ -79,6 +92,11 @@ export function folderOf(key: string): string {
   return key + suffix;
 }
 
+/** What a writer has put aside for itself: it is no chunk, and means nothing to anybody else. */
+export function asideKey(key: string, nonce: string): string {
+  return `${folderOf(key)}aside-${nonce}`;
+}
+
 /** The record of a multipart upload, to be stored under this key. */
 export function recordKey(key: string, nonce: string): string {
   return `${folderOf(key)}upload-${nonce}`;
@@ -86,4 +104,8 @@ export function recordKey(key: string, nonce: string): string {
 
 export function isRecordKey(key: string): boolean {
   return /\.berth\/upload-[^/]+$/.test(key);
+}
+
+function unquoted(etag = ''): string {
+  return etag.replaceAll('"', '');
 }

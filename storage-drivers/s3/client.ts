@@ -25,6 +25,8 @@ export const limits = {
   work: 300_000,
   /** No attempt begins later than that behind the first one. */
   retry: 30_000,
+  /** How long an upload that was seen to go on is believed to do so. */
+  marker: 500,
 };
 
 /** Connections to the server for requests that end by themselves; what needs more waits. */

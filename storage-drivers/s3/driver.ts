@@ -24,14 +24,15 @@ import {
   type StorageWriter,
   type WriterOptions,
 } from '../driver.ts';
-import { Bucket } from './bucket.ts';
+import { Bucket, later } from './bucket.ts';
 import { Chain, isRecordKey } from './chain.ts';
 import { createSigner } from './client.ts';
 import { driverName, statusOf } from './errors.ts';
-import { readChain } from './kept.ts';
+import { type Kept, readKept } from './kept.ts';
 import { foldersAmong, listNames } from './listing.ts';
-import type { MultipartRecord } from './multipart.ts';
+import { type MultipartRecord, parseRecord } from './multipart.ts';
 import type { S3Options } from './options.ts';
+import { readPieces } from './pieces.ts';
 import { emptyReader, S3Reader } from './reader.ts';
 import { BusyPaths, S3Writer } from './writer.ts';
 
@@ -42,13 +43,14 @@ const redirectLifetime = 1200;
 const redirectReuse = 300_000;
 const rememberedRedirects = 10_000;
 
-/** Uploads whose chunks are remembered, so that they need not be looked up. */
+/** Uploads whose chunks are remembered, so that they need not be looked up, and chunks of all of them. */
 const rememberedUploads = 10_000;
+const rememberedChunks = 200_000;
 
 /** What is below an upload's key, as this process left it. */
-interface Remembered {
-  readonly chain: Chain;
-  readonly records: readonly string[];
+interface Remembered extends Kept {
+  /** Keys of this process's own that are of no use any more. */
+  readonly spent: readonly string[];
 }
 
 /** Objects in a bucket, under the keys that CNCF distribution uses. Does no I/O yet. */
@@ -62,7 +64,11 @@ class S3Driver implements StorageDriver {
   readonly #options: S3Options;
   readonly #bucket: Bucket;
   readonly #busy = new BusyPaths();
-  readonly #remembered = new LRUCache<string, Remembered>({ max: rememberedUploads });
+  readonly #remembered = new LRUCache<string, Remembered>({
+    max: rememberedUploads,
+    maxSize: rememberedChunks,
+    sizeCalculation: ({ chain, others, spent }) => 1 + chain.chunks.length + others.length + spent.length,
+  });
   readonly #redirects = new LRUCache<string, string>({ max: rememberedRedirects, ttl: redirectReuse });
   #signer: S3Client | undefined;
 
@@ -105,19 +111,21 @@ class S3Driver implements StorageDriver {
     const bucket = this.#bucket;
     const key = bucket.keyOf(path);
     try {
-      let chain = new Chain(append ? key : `${key}.${randomUUID()}`);
-      let marked = !append || marker === undefined;
+      let below: Kept = { chain: new Chain(append ? key : `${key}.${randomUUID()}`), others: [] };
+      /** When the marker was seen, as far as anybody asks for it. */
+      let seen: number | undefined;
       if (append) {
-        const known = version === undefined || !bucket.conditional ? undefined : this.#remembered.get(path)?.chain;
-        if (known !== undefined && known.version === version) chain = known.copy();
+        const known = this.#remembered.get(path);
+        if (known !== undefined && known.chain.version === version && bucket.conditional) below = known;
         else {
-          chain = await readChain(bucket, path, marker, undefined);
-          marked = true;
+          seen = performance.now();
+          below = await readKept(bucket, path, { marker, known });
         }
       }
+      const { others } = below;
+      const chain = below.chain.copy();
       const { chunksize, multipartcopychunksize, multipartcopythresholdsize, multipartcopymaxconcurrency } =
         this.#options;
-      const kept = chain.copy();
       return new S3Writer({
         bucket,
         path,
@@ -131,13 +139,15 @@ class S3Driver implements StorageDriver {
           threshold: multipartcopythresholdsize,
           concurrency: multipartcopymaxconcurrency,
         },
-        checkMarker: async () => {
-          if (!marked && marker !== undefined) await bucket.head(marker, bucket.keyOf(marker));
-          marked = true;
+        checkMarker: async (age) => {
+          const now = performance.now();
+          if (!append || marker === undefined || (seen !== undefined && now - seen <= age)) return;
+          await bucket.head(marker, bucket.keyOf(marker));
+          seen = now;
         },
-        readKept: () => this.#readChain(path, kept),
-        remember: (left, records) => {
-          if (append) this.#remembered.set(path, { chain: left, records });
+        readKept: () => this.#readChain(path, below.chain),
+        remember: (left, spent) => {
+          if (append) this.#remembered.set(path, { chain: left, others, spent });
         },
         forget: () => void this.#remembered.delete(path),
         take: () => this.#busy.take(path),
@@ -155,9 +165,11 @@ class S3Driver implements StorageDriver {
   }
 
   async kept(path: string, { marker, signal }: KeptOptions = {}): Promise<KeptStat> {
-    const chain = await readChain(this.#bucket, path, marker, signal);
+    // Who names no marker wants to know what is there, whatever is remembered.
+    const known = marker === undefined ? undefined : this.#remembered.get(path);
+    const { chain, others } = await readKept(this.#bucket, path, { marker, known, signal });
     if (chain.size === 0 && marker === undefined) throw new PathNotFoundError(driverName, path);
-    this.#remembered.set(path, { chain, records: [] });
+    if (marker !== undefined) this.#remembered.set(path, { chain, others, spent: [] });
     return { size: chain.size, modified: chain.chunks.at(-1)?.modified };
   }
 
@@ -192,20 +204,38 @@ class S3Driver implements StorageDriver {
   async delete(path: string, { names }: DeleteOptions = {}): Promise<void> {
     const bucket = this.#bucket;
     const key = bucket.keyOf(path);
-    if (names?.some((name) => this.#remembered.has(`${path}/${name}`))) {
-      const known = names.flatMap((name) => [`${key}/${name}`, ...this.#takeRemembered(`${path}/${name}`)]);
-      return bucket.delete(path, known);
+    const known = names?.map((name) => this.#remembered.get(`${path}/${name}`));
+    if (names !== undefined && known?.some((below) => below !== undefined)) {
+      const keys = names.map((name) => `${key}/${name}`);
+      const others: string[] = [];
+      for (const below of known) {
+        if (below === undefined) continue;
+        // The next one may have come from another process, which will be told that the upload had ended.
+        keys.push(...below.chain.chunks.map((chunk) => chunk.key), below.chain.nextKey, ...below.spent);
+        others.push(...below.others);
+      }
+      for (const name of names) this.#remembered.delete(`${path}/${name}`);
+      return this.#delete(path, keys, others);
     }
     const keys: string[] = [];
-    for await (const { Key = '' } of bucket.listAll(path, `${key}/`)) {
-      if (isRecordKey(Key)) await this.#abortRecorded(path, Key);
-      keys.push(Key);
-    }
+    for await (const { Key = '' } of bucket.listAll(path, `${key}/`)) keys.push(Key);
     if (keys.length === 0) {
       await bucket.head(path, key);
       keys.push(key);
     }
-    await bucket.delete(path, keys);
+    await this.#delete(path, [], keys);
+  }
+
+  async lastWrite(path: string, options?: ReadOptions): Promise<Date | undefined> {
+    const bucket = this.#bucket;
+    let last: Date | undefined;
+    for await (const { Key = '', LastModified } of bucket.listAll(path, `${bucket.keyOf(path)}/`, options)) {
+      last = later(last, LastModified);
+      // Its parts are seen nowhere else.
+      const record = isRecordKey(Key) ? await this.#record(path, Key) : undefined;
+      if (record !== undefined) last = later(last, await bucket.lastPart(path, record.key, record.uploadId, options));
+    }
+    return last;
   }
 
   async redirectUrl(path: string, { method }: RedirectOptions): Promise<string | undefined> {
@@ -243,42 +273,40 @@ class S3Driver implements StorageDriver {
   }
 
   #readChain(path: string, chain: Chain): StorageReader {
-    const bucket = this.#bucket;
-    let current: StorageReader | undefined;
+    const sources = chain.chunks.map(({ key, size }) => ({ key, start: 0, end: size }));
+    const pieces = readPieces(this.#bucket, path, sources);
     return {
       size: chain.size,
-      async *[Symbol.asyncIterator]() {
-        for (const { key, size } of chain.chunks) {
-          const opened = await bucket.open(path, key, undefined, undefined);
-          current = new S3Reader({ bucket, path, key, start: 0, size, opened, signal: undefined });
-          yield* current;
-        }
-      },
-      close: async () => current?.close(),
+      [Symbol.asyncIterator]: () => pieces,
+      close: async () => void pieces.return(undefined),
     };
   }
 
-  #takeRemembered(path: string): string[] {
-    const { chain, records = [] } = this.#remembered.get(path) ?? {};
-    this.#remembered.delete(path);
-    return [...(chain?.chunks ?? []).map(({ key }) => key), ...records];
+  /** Deletes keys. @param others may be records: the uploads that they name are aborted before */
+  async #delete(path: string, keys: readonly string[], others: readonly string[]): Promise<void> {
+    let fault: { readonly error: unknown } | undefined;
+    const deleted = [...keys];
+    for (const key of others) {
+      try {
+        const record = isRecordKey(key) ? await this.#record(path, key) : undefined;
+        if (record !== undefined) await this.#bucket.abort(path, record.key, record.uploadId);
+        deleted.push(key);
+      } catch (error) {
+        // Its record has to stay, for the next one who tries; all else goes.
+        fault = { error };
+      }
+    }
+    if (deleted.length > 0) await this.#bucket.delete(path, deleted);
+    if (fault !== undefined) throw fault.error;
   }
 
-  /** Ends the multipart upload of a process that died. */
-  async #abortRecorded(path: string, key: string): Promise<void> {
-    const content = await this.#bucket.get(path, key).catch((error: unknown) => {
-      // Somebody else deletes the same folder.
+  /** What a record names; undefined when it is gone, as somebody else deletes the same folder, or is none. */
+  async #record(path: string, key: string): Promise<MultipartRecord | undefined> {
+    try {
+      return parseRecord(await this.#bucket.get(path, key));
+    } catch (error) {
       if (error instanceof PathNotFoundError) return undefined;
       throw error;
-    });
-    if (content === undefined) return;
-    const record: unknown = JSON.parse(content.toString());
-    if (!isRecord(record))
-      throw new StorageError('STORAGE_FAULT', driverName, path, `${key} is no record of an upload`);
-    await this.#bucket.abort(path, record.key, record.uploadId);
+    }
   }
-}
-
-function isRecord(value: unknown): value is MultipartRecord {
-  return typeof value === 'object' && value !== null && 'key' in value && 'uploadId' in value;
 }

@@ -159,6 +159,16 @@ export class Multipart {
   }
 }
 
+/** @returns undefined where it is none: whatever else has that name says nothing of an upload */
+export function parseRecord(content: Buffer): MultipartRecord | undefined {
+  try {
+    const { key, uploadId } = JSON.parse(content.toString()) ?? {};
+    return typeof key === 'string' && typeof uploadId === 'string' ? { key, uploadId } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** As the header wants it: each segment encoded, the slashes not. */
 export function copySource(bucket: string, key: string): string {
   return `${bucket}/${key}`.split('/').map(encodeURIComponent).join('/');

@@ -1,7 +1,7 @@
 import { buffer } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
 import { pattern } from '../testing/fixture.ts';
-import { isMemoryScarce, Segments } from './segments.ts';
+import { Segments } from './segments.ts';
 
 const mebibyte = 1024 * 1024;
 
@@ -48,14 +48,13 @@ test('memory that somebody may still read is not given to the next one', async (
   second.release(true);
 });
 
-test('all together know when they hold too much', () => {
-  const held = Array.from({ length: 33 }, () => {
-    const segments = new Segments();
-    segments.append(Buffer.alloc(mebibyte), mebibyte);
-    return segments;
-  });
-  expect(isMemoryScarce()).toBe(true);
-  held.pop()?.release(true);
-  expect(isMemoryScarce()).toBe(false);
-  for (const segments of held) segments.release(true);
+test('memory is taken as it is needed, and given back', () => {
+  const segments = new Segments();
+  segments.append(Buffer.from('x'), mebibyte);
+  expect(segments.memory).toBeLessThan(32 * 1024);
+  segments.append(Buffer.alloc(mebibyte), 2 * mebibyte);
+  expect(segments.memory).toBeGreaterThanOrEqual(mebibyte);
+  expect(segments.memory).toBeLessThan(1.5 * mebibyte);
+  segments.release(true);
+  expect(segments.memory).toBe(0);
 });

@@ -1,11 +1,21 @@
-import { type StorageObject, type StorageReader, type StorageWriter, WriterBusyError } from '../driver.ts';
-import { assemble, type CopyLimits } from './assemble.ts';
+import { randomUUID } from 'node:crypto';
+import {
+  PathNotFoundError,
+  StorageError,
+  type StorageObject,
+  type StorageReader,
+  type StorageWriter,
+  WriterBusyError,
+} from '../driver.ts';
+import { assemble, type CopyLimits, gather } from './assemble.ts';
 import type { Bucket } from './bucket.ts';
-import type { Chain } from './chain.ts';
+import { asideKey, type Chain } from './chain.ts';
+import { limits } from './client.ts';
 import { driverName } from './errors.ts';
+import { type Holder, memory } from './memory.ts';
 import { Multipart } from './multipart.ts';
 import { minPartSize } from './options.ts';
-import { isMemoryScarce, Segments } from './segments.ts';
+import { Segments } from './segments.ts';
 
 /** Parts of one upload that may be small because memory is scarce: S3 takes 10,000 in all. */
 const maxSmallParts = 2000;
@@ -25,12 +35,17 @@ export interface WriterParts {
   readonly to: string | undefined;
   readonly chunkSize: number;
   readonly copy: CopyLimits;
-  /** Makes sure that bytes may be kept. @throws PathNotFoundError */
-  checkMarker(): Promise<void>;
+  /**
+   * Makes sure that the upload goes on, or did so when this process looked last, if that is no longer ago than `age`
+   * milliseconds.
+   *
+   * @throws PathNotFoundError when it has ended
+   */
+  checkMarker(age: number): Promise<void>;
   /** Reads what the chain has. */
   readKept(): StorageReader;
-  /** Remembers what there is below the owner's key: its chain, and records that are of no use any more. */
-  remember(chain: Chain, records: readonly string[]): void;
+  /** Remembers what there is below the owner's key: its chain, and keys that are of no use any more. */
+  remember(chain: Chain, spent: readonly string[]): void;
   forget(): void;
   /** Takes the path once more, to cancel after a fault. @throws WriterBusyError */
   take(): void;
@@ -38,12 +53,21 @@ export interface WriterParts {
   release(): void;
 }
 
+/** Bytes of a writer that were put aside. */
+interface Aside {
+  readonly key: string;
+  readonly size: number;
+}
+
 /**
  * Gathers bytes into chunks. With `append` each chunk is stored behind the chain of those before it, one after the other.
  * When nothing is kept yet and it is known where the bytes will go, they become parts of a multipart upload there, so that
  * nothing has to be copied in the end; such bytes cannot be kept.
+ *
+ * When memory is needed elsewhere, what is pending is stored before it is a full chunk. What is too small for a part is
+ * put aside, in an object of its own, and read again when there is enough for one.
  */
-export class S3Writer implements StorageWriter {
+export class S3Writer implements StorageWriter, Holder {
   readonly #parts: WriterParts;
   readonly #chain: Chain;
   readonly #direct: boolean;
@@ -52,8 +76,15 @@ export class S3Writer implements StorageWriter {
   #accepted = 0;
   #pending = new Segments();
   readonly #inFlight = new Set<Promise<void>>();
-  #multipart: Multipart | undefined;
+  #multipart: Promise<Multipart> | undefined;
   #lastPart = 0;
+  /** In front of what is pending. */
+  #aside: Aside[] = [];
+  #asideSize = 0;
+  /** Keys of what was put aside and is needed no more. */
+  readonly #spent: string[] = [];
+  #sending = false;
+  #lastUsed = 0;
   /** Writes that have not been taken yet take turns. */
   #turn: Promise<void> = Promise.resolve();
   #waiting = 0;
@@ -87,11 +118,32 @@ export class S3Writer implements StorageWriter {
     return this.#parts.readKept();
   }
 
+  get held(): number {
+    // Chunks are stored one after the other.
+    const next = this.#direct || this.#inFlight.size === 0;
+    return next && !this.#sending && this.#fault === undefined ? this.#pending.memory : 0;
+  }
+
+  get lastUsed(): number {
+    return this.#lastUsed;
+  }
+
+  putAside(): void {
+    const content = this.#pending;
+    this.#pending = new Segments();
+    if (!this.#direct) this.#follow(this.#storeChunk(content, undefined));
+    else if (this.#asideSize === 0 && content.size >= minPartSize) this.#follow(this.#storePart(content));
+    else this.#follow(this.#storeAside(content));
+  }
+
   async write(chunk: Uint8Array): Promise<void> {
     if (this.#state !== 'open') throw alreadyEnded();
     this.#check();
+    memory.add(this);
+    this.#lastUsed = memory.now;
     this.#accepted += chunk.length;
-    if (this.#waiting === 0 && this.#pending.size + chunk.length <= this.#fullSize() && !this.#mustWait()) {
+    const fits = this.#gathered + chunk.length <= this.#fullSize();
+    if (this.#waiting === 0 && fits && !this.#mustWait() && !memory.isExhausted) {
       this.#pending.append(chunk, this.#parts.chunkSize);
       return;
     }
@@ -110,7 +162,11 @@ export class S3Writer implements StorageWriter {
     await this.#end(async () => {
       if (this.#fault?.told === false) this.#check();
       if (this.#direct) await this.#drop();
-      else if (this.#fault === undefined && this.#pending.size > 0) await this.#store(this.#pending, note);
+      else if (this.#fault === undefined) {
+        if (this.#pending.size > 0) await this.#storeChunk(this.#pending, note);
+        // It may have ended while these bytes came: then nobody looks for them here, and nobody may be told they are kept.
+        await this.#parts.checkMarker(limits.marker);
+      }
       this.#version = this.#chain.version;
       this.#parts.remember(this.#chain, []);
     });
@@ -124,18 +180,13 @@ export class S3Writer implements StorageWriter {
       this.#check();
       for (const object of preceding) await bucket.put(object.path, bucket.keyOf(object.path), object.content);
       const key = bucket.keyOf(to);
-      let record: string | undefined;
-      if (this.#multipart === undefined) {
-        record = await assemble({ bucket, path, to: key, owner, chain: this.#chain, tail: this.#pending, copy });
-      } else {
-        if (this.#pending.size > 0) await this.#store(this.#pending, undefined);
-        await this.#multipart.complete();
-        record = this.#multipart.record;
-      }
-      const records = record === undefined ? [] : [record];
-      if (append) this.#parts.remember(this.#chain, records);
+      const record = this.#direct
+        ? await this.#complete(key)
+        : await assemble({ bucket, path, to: key, owner, chain: this.#chain, tail: this.#pending, copy });
+      const spent = record === undefined ? this.#spent : [...this.#spent, record];
+      if (append) this.#parts.remember(this.#chain, spent);
       // It is published; what cannot be deleted now is in nobody's way.
-      else await this.#delete(records).catch(() => undefined);
+      else await this.#delete(spent).catch(() => undefined);
     });
   }
 
@@ -166,10 +217,11 @@ export class S3Writer implements StorageWriter {
       next = 'ended';
     } catch (error) {
       await this.#drop().catch(() => undefined);
-      // What nobody could go on with; with `append` it stays.
-      if (!this.#parts.append) await this.#delete([]).catch(() => undefined);
+      const ended = await this.#whetherEnded(error);
+      // What nobody could go on with; with `append` it stays while the upload does.
+      if (!this.#parts.append || ended !== undefined) await this.#delete([]).catch(() => undefined);
       this.#parts.forget();
-      throw error;
+      throw ended ?? error;
     } finally {
       this.#pending.release(next === 'ended');
       this.#parts.release();
@@ -177,19 +229,32 @@ export class S3Writer implements StorageWriter {
     }
   }
 
-  /** Resolves when everything that was given has been taken, and nothing is on its way. */
+  /** Resolves when everything that was given has been taken, nothing is on its way, and nobody makes it store more. */
   async #settle(): Promise<void> {
     await this.#turn;
-    await Promise.all(this.#inFlight);
+    while (this.#inFlight.size > 0) await Promise.all(this.#inFlight);
+    memory.remove(this);
   }
 
-  /** Ends a multipart upload that is not wanted. */
+  /** Somebody who ends an upload takes away what is needed here, or ends the multipart upload. */
+  async #whetherEnded(error: unknown): Promise<PathNotFoundError | undefined> {
+    if (!(error instanceof StorageError) || !['PATH_NOT_FOUND', 'STORAGE_FAULT'].includes(error.code)) return undefined;
+    return this.#parts.checkMarker(0).then(
+      () => undefined,
+      (missing: unknown) => (missing instanceof PathNotFoundError ? missing : undefined),
+    );
+  }
+
+  /** Ends a multipart upload that is not wanted, and removes what was put aside for it. */
   async #drop(): Promise<void> {
-    const multipart = this.#multipart;
-    if (multipart === undefined) return;
+    const { bucket, path } = this.#parts;
+    // One that could not be begun is none.
+    const multipart = await this.#multipart?.catch(() => undefined);
     this.#multipart = undefined;
-    await multipart.abort();
-    await this.#parts.bucket.delete(this.#parts.path, [multipart.record]);
+    await multipart?.abort();
+    const keys = [...this.#spent, ...this.#aside.map(({ key }) => key)];
+    if (multipart !== undefined) keys.push(multipart.record);
+    if (keys.length > 0) await bucket.delete(path, keys);
   }
 
   async #delete(records: readonly string[]): Promise<void> {
@@ -208,11 +273,16 @@ export class S3Writer implements StorageWriter {
   /** Bytes with which a part is sent. */
   #fullSize(): number {
     const stored = this.#lastPart + this.#chain.chunks.length;
-    return isMemoryScarce() && stored < maxSmallParts ? minPartSize : this.#parts.chunkSize;
+    return memory.isScarce && stored < maxSmallParts ? minPartSize : this.#parts.chunkSize;
+  }
+
+  /** Bytes that the next chunk has already. */
+  get #gathered(): number {
+    return this.#asideSize + this.#pending.size;
   }
 
   #mustWait(): boolean {
-    return this.#inFlight.size > 0 && isMemoryScarce();
+    return this.#inFlight.size > 0 && memory.isScarce;
   }
 
   /**
@@ -223,56 +293,123 @@ export class S3Writer implements StorageWriter {
     const { chunkSize } = this.#parts;
     for (let taken = 0; taken < chunk.length; ) {
       while (this.#mustWait()) await Promise.race(this.#inFlight);
-      if (this.#pending.size >= this.#fullSize()) await this.#send();
+      await memory.room();
+      if (this.#gathered >= this.#fullSize()) await this.#send();
       this.#check();
-      taken += this.#pending.append(chunk.subarray(taken), chunkSize);
+      taken += this.#pending.append(chunk.subarray(taken), chunkSize - this.#asideSize);
     }
   }
 
   /** Puts what is pending on its way. Resolves when there is room for more. */
   async #send(): Promise<void> {
-    const limit = this.#direct && !isMemoryScarce() ? maxInFlight : 1;
-    while (this.#inFlight.size >= limit) await Promise.race(this.#inFlight);
-    this.#check();
-    if (this.#direct) await this.#begin();
-    const content = this.#pending;
-    this.#pending = new Segments();
-    const sending = this.#store(content, undefined)
+    this.#sending = true;
+    try {
+      const limit = this.#direct && !memory.isScarce ? maxInFlight : 1;
+      while (this.#inFlight.size >= limit) await Promise.race(this.#inFlight);
+      this.#check();
+      if (this.#direct) await this.#begin();
+      await this.#whole(async () => {
+        const content = this.#pending;
+        this.#pending = new Segments();
+        this.#follow(this.#direct ? this.#storePart(content) : this.#storeChunk(content, undefined));
+      });
+    } finally {
+      this.#sending = false;
+    }
+  }
+
+  /** The multipart upload, which is there from the first part on. */
+  #begin(): Promise<Multipart> {
+    const { bucket, path, to = path, owner } = this.#parts;
+    this.#multipart ??= Multipart.create(bucket, path, bucket.keyOf(to), owner).catch((error: unknown) => {
+      this.#fault ??= { error, told: true };
+      throw error;
+    });
+    return this.#multipart;
+  }
+
+  #follow(storing: Promise<void>): void {
+    const following = storing
       .catch((error: unknown) => {
         this.#fault ??= { error, told: false };
       })
-      .finally(() => this.#inFlight.delete(sending));
-    this.#inFlight.add(sending);
+      .finally(() => this.#inFlight.delete(following));
+    this.#inFlight.add(following);
   }
 
-  async #begin(): Promise<void> {
-    const { bucket, path, to = path, owner } = this.#parts;
-    try {
-      this.#multipart ??= await Multipart.create(bucket, path, bucket.keyOf(to), owner);
-    } catch (error) {
-      this.#fault ??= { error, told: true };
-      throw error;
-    }
-  }
-
-  /** Stores a chunk, or a part, and gives its memory back. */
-  async #store(content: Segments, note: string | undefined): Promise<void> {
+  /** Stores a chunk, and gives its memory back. */
+  async #storeChunk(content: Segments, note: string | undefined): Promise<void> {
     const { bucket, path, checkMarker } = this.#parts;
     let clean = false;
     try {
-      if (this.#multipart !== undefined) {
-        this.#lastPart += 1;
-        clean = await this.#multipart.put(this.#lastPart, content);
-      } else {
-        await checkMarker();
-        const { size } = content;
-        const stored = await bucket.putNew(path, this.#chain.nextKey, content, note);
-        clean = stored.clean;
-        this.#chain.add(size, stored.etag, new Date());
-      }
+      await checkMarker(Number.POSITIVE_INFINITY);
+      const { size } = content;
+      const stored = await bucket.putNew(path, this.#chain.nextKey, content, note);
+      clean = stored.clean;
+      this.#chain.add(size, stored.etag, new Date());
     } finally {
       content.release(clean);
     }
+  }
+
+  /** Sends the next part, and gives its memory back. */
+  async #storePart(content: Segments): Promise<void> {
+    this.#lastPart += 1;
+    const number = this.#lastPart;
+    let clean = false;
+    try {
+      clean = await (await this.#begin()).put(number, content);
+    } finally {
+      content.release(clean);
+    }
+  }
+
+  /** Stores what is too small for a part, and gives its memory back. */
+  async #storeAside(content: Segments): Promise<void> {
+    const { bucket, path, owner } = this.#parts;
+    const aside = { key: asideKey(owner, randomUUID()), size: content.size };
+    this.#aside.push(aside);
+    this.#asideSize += aside.size;
+    let clean = false;
+    try {
+      clean = await bucket.putSegments(path, aside.key, content);
+    } finally {
+      content.release(clean);
+    }
+  }
+
+  /** Brings back what was put aside, in front of what is pending, before it is sent. */
+  async #whole(send: () => Promise<void>): Promise<void> {
+    if (this.#aside.length === 0) return send();
+    const { bucket, path } = this.#parts;
+    await memory.exempt(async () => {
+      await Promise.all(this.#inFlight);
+      this.#check();
+      const sources = this.#aside.map(({ key, size }) => ({ key, start: 0, end: size }));
+      const pending = this.#pending;
+      this.#pending = await gather(bucket, path, sources, pending);
+      pending.release(true);
+      this.#spent.push(...this.#aside.map(({ key }) => key));
+      this.#aside = [];
+      this.#asideSize = 0;
+      await send();
+      await Promise.all(this.#inFlight);
+    });
+  }
+
+  /** Sends the rest, and makes the object visible. @returns the key of the record, if there is one */
+  async #complete(key: string): Promise<string | undefined> {
+    await this.#whole(async () => {
+      if (this.#multipart !== undefined) {
+        if (this.#pending.size > 0) await this.#storePart(this.#pending);
+        return;
+      }
+      const { bucket, path } = this.#parts;
+      this.#pending.release(await bucket.putSegments(path, key, this.#pending));
+    });
+    const multipart = await this.#multipart;
+    await multipart?.complete();
+    return multipart?.record;
   }
 }
 

@@ -17,6 +17,7 @@ export type StorageOperation =
   | 'list'
   | 'folders'
   | 'objects'
+  | 'lastWrite'
   | 'delete'
   | 'redirectUrl'
   | 'check';
@@ -34,7 +35,7 @@ export type Around = <T>(call: StorageCall, proceed: () => Promise<T>) => Promis
 
 /** The driver with `around` about every call, also those of its readers and writers. */
 export function intercept(driver: StorageDriver, around: Around): StorageDriver {
-  const { folders, objects, redirectUrl, check, close } = driver;
+  const { folders, objects, lastWrite, redirectUrl, check, close } = driver;
   return {
     name: driver.name,
     ...(driver.remote !== undefined && { remote: driver.remote }),
@@ -71,6 +72,10 @@ export function intercept(driver: StorageDriver, around: Around): StorageDriver 
         await around({ operation: 'objects', path }, async () => undefined);
         yield* objects.call(driver, path, options);
       },
+    }),
+    ...(lastWrite && {
+      lastWrite: (path, options) =>
+        around({ operation: 'lastWrite', path }, () => lastWrite.call(driver, path, options)),
     }),
     ...(redirectUrl && {
       redirectUrl: (path, options) =>
