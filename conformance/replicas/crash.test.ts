@@ -14,10 +14,10 @@ interface Push {
   readonly image: Artifact;
 }
 
-/** What a client sees of a replica that died: from the balancer, or where its connection to it broke. */
+/** What a client sees of a replica that died: from the balancer, where its connection to it broke, or while it starts again. */
 function isCrash(error: unknown): boolean {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return code === 'ECONNRESET' || code === 'EPIPE' || / → (502|504) /.test(String(error));
+  return code === 'ECONNRESET' || code === 'EPIPE' || / → (502|503|504) /.test(String(error));
 }
 
 /** Pushes until it is acknowledged, as clients do that try again. @returns the number of attempts */
