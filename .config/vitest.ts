@@ -34,7 +34,7 @@ export default defineConfig({
           name: 'e2e',
           include: [
             '{src,storage-drivers}/**/*.e2e.test.ts',
-            'conformance/{auth,clients,compatibility,crash,faults,observe,replicas}/**/*.test.ts',
+            'conformance/{auth,clients,mirror,compatibility,crash,faults,observe,replicas}/**/*.test.ts',
           ],
           ...serial,
         },

@@ -23,7 +23,7 @@ import type { Config } from './config/schema.ts';
 import { signingAlgorithms } from './config/sections/auth.ts';
 import type { Log } from './http/log.ts';
 import type { Metrics } from './observe/metrics.ts';
-import { createSharedStore } from './shared-store.ts';
+import { authStore, createSharedStore } from './shared-store.ts';
 import { watchFiles } from './watch-files.ts';
 
 type AuthConfig = NonNullable<Config['auth']>;
@@ -108,7 +108,7 @@ async function openBuiltin(config: BuiltinConfig, options: AccessControlOptions)
   const { driver, readOnly, prefix, log } = options;
   const { service, realm } = config;
   const users = await openUsers('auth.builtin.users', config.users, log);
-  const store = createSharedStore(driver);
+  const store = createSharedStore(driver, authStore);
   const keys = await openSigningKeys({
     store,
     readOnly,

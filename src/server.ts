@@ -3,6 +3,7 @@ import { createDriver } from '../storage-drivers/index.ts';
 import { type AccessControl, openAccessControl } from './access-control.ts';
 import type { TokenService } from './auth/builtin/service.ts';
 import { awaitStorage } from './await-storage.ts';
+import { version } from './cli/version.ts';
 import { cipherSuites } from './config/cipher-suites.ts';
 import type { Config } from './config/schema.ts';
 import { revealSecrets } from './config/secret.ts';
@@ -14,6 +15,7 @@ import type { Log } from './http/log.ts';
 import { json } from './http/reply.ts';
 import type { TlsOptions } from './http/tls.ts';
 import { createHealth } from './observe/health.ts';
+import { openMirror } from './open-mirror.ts';
 import { restrict } from './registry/restrict.ts';
 import { createStorageRegistry } from './registry/storage-registry.ts';
 import { startUploadPurging } from './upload-purging.ts';
@@ -45,15 +47,13 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
   const driver = createDriver(storage.driver.name, revealSecrets(storage.driver.parameters));
 
   const readOnly = storage.maintenance.readonly.enabled;
-  const registry = restrict(
-    createStorageRegistry({
-      driver,
-      redirect: !storage.redirect.disable,
-      readOnly,
-      validation: validationOf(config.validation),
-    }),
-    { delete: storage.delete.enabled, readOnly },
-  );
+  const redirect = !storage.redirect.disable;
+  const validation = validationOf(config.validation);
+  const restrictions = { delete: storage.delete.enabled, readOnly };
+  const hosted = restrict(createStorageRegistry({ driver, redirect, readOnly, validation }), restrictions);
+  const store = createStorageRegistry({ driver, redirect, validation: { ...validation, references: false } });
+  const mirror = openMirror(config, { hosted, store, driver, log, userAgent: `berth/${version()}` });
+  const { registry } = mirror;
 
   const checkStorage = async (signal: AbortSignal) => driver.check?.({ signal });
   const health = createHealth({ ...config.health, checkStorage, log });
@@ -118,6 +118,7 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
     await purging?.stop();
     health.stop();
     await control?.close();
+    await mirror.close();
     await debugging?.drain(0);
     await driver.close?.();
   };

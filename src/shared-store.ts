@@ -1,11 +1,15 @@
 import { PathNotFoundError, type StorageDriver } from '../storage-drivers/driver.ts';
 import type { SharedStore } from './auth/store.ts';
 
-/** Beside `docker`, which is all that distribution looks at. */
-const root = '/_berth/auth';
+export interface SharedStoreOptions {
+  /** Beside `docker`, which is all that distribution looks at: `/_berth/auth`. */
+  readonly root: string;
+  /** Whether nobody but the storage's owner may read it, where the storage knows of others. */
+  readonly secret: boolean;
+}
 
-/** Keeps what access control shares among replicas in the storage of the registry. Readable by its owner only. */
-export function createSharedStore(driver: StorageDriver): SharedStore {
+/** Keeps small things that replicas share in the storage of the registry. */
+export function createSharedStore(driver: StorageDriver, { root, secret }: SharedStoreOptions): SharedStore {
   async function unlessMissing<T>(promise: Promise<T>): Promise<T | undefined> {
     try {
       return await promise;
@@ -17,7 +21,7 @@ export function createSharedStore(driver: StorageDriver): SharedStore {
 
   return {
     get: (name) => unlessMissing(driver.get(`${root}/${name}`)),
-    put: (name, value) => driver.put(`${root}/${name}`, value, { secret: true }),
+    put: (name, value) => driver.put(`${root}/${name}`, value, { secret }),
 
     async list(folder) {
       const names: string[] = [];
@@ -34,3 +38,6 @@ export function createSharedStore(driver: StorageDriver): SharedStore {
     },
   };
 }
+
+/** Keys and tokens. */
+export const authStore: SharedStoreOptions = { root: '/_berth/auth', secret: true };

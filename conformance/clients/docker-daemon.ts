@@ -26,8 +26,10 @@ export interface Docker {
 /**
  * Starts a Docker daemon of its own, with its own containerd and no network, and a client with no configuration.
  * Needs root.
+ *
+ * @param mirror of Docker Hub, which is not reached from here
  */
-export async function startDocker(): Promise<Docker> {
+export async function startDocker({ mirror }: { mirror?: string } = {}): Promise<Docker> {
   const client = existsSync(packagedClient) ? packagedClient : requireTool('docker');
   const dockerd = requireTool('dockerd');
   const folder = await temporaryFolder('berth-docker-');
@@ -51,6 +53,7 @@ export async function startDocker(): Promise<Docker> {
     ['--host', env.DOCKER_HOST],
     ['--containerd', containerd.address],
     ['--insecure-registry', '127.0.0.0/8'],
+    ...(mirror === undefined ? [] : [['--registry-mirror', mirror]]),
     ['--iptables=false', '--ip6tables=false', '--bridge=none'],
     // runc makes its cgroups itself: no systemd needed.
     ['--exec-opt', 'native.cgroupdriver=cgroupfs'],

@@ -4,7 +4,7 @@ import { parseHtpasswd } from '../auth/passwords/htpasswd.ts';
 import type { SharedStore } from '../auth/store.ts';
 import type { Config } from '../config/schema.ts';
 import { revealSecrets } from '../config/secret.ts';
-import { createSharedStore } from '../shared-store.ts';
+import { authStore, createSharedStore } from '../shared-store.ts';
 import { CommandError } from './command-error.ts';
 import { configure } from './configure.ts';
 import { becomeOwner } from './privileges.ts';
@@ -32,7 +32,7 @@ export async function withSharedStore<T>(
   await becomeOwner(config.storage);
   const driver = createDriver(name, revealSecrets(parameters));
   try {
-    return await use(createSharedStore(driver), builtin);
+    return await use(createSharedStore(driver, authStore), builtin);
   } finally {
     await driver.close?.();
   }

@@ -93,6 +93,7 @@ describe('the table of the README', async () => {
       version: '0.1',
       auth: { builtin },
       validation: { manifests: { indexes: { platformlist: [{ architecture: '?', os: '?' }] } } },
+      mirror: { upstreams: [{ name: 'a' }] },
       health: { file: [{ file: '?' }], http: [{ uri: 'http://a' }], tcp: [{ addr: 'a:1' }] },
     });
     const { auth } = configSchema.shape;

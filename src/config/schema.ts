@@ -5,6 +5,7 @@ import { healthSection } from './sections/health.ts';
 import { httpSection } from './sections/http.ts';
 import { catalogSection, tagsSection } from './sections/lists.ts';
 import { logSection } from './sections/log.ts';
+import { mirrorSection } from './sections/mirror.ts';
 import { storageSection } from './sections/storage.ts';
 import { validationSection } from './sections/validation.ts';
 
@@ -25,6 +26,7 @@ export const configSchema = z.object({
   tags: tagsSection,
   validation: validationSection,
   health: healthSection,
+  mirror: mirrorSection,
 });
 
 /** What `configSchema` yields. */

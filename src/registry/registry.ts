@@ -11,8 +11,12 @@ import type { Reference } from '../oci/reference.ts';
  * is thrown is a fault inside the server.
  */
 export interface Registry {
-  /** Never fails and reads nothing: a repository exists as soon as something is pushed to it. */
-  repository(name: RepositoryName): Repository;
+  /**
+   * Never fails and reads nothing: a repository exists as soon as something is pushed to it.
+   *
+   * @param namespace the registry that the client means (`?ns=`), which only a mirror looks at
+   */
+  repository(name: RepositoryName, namespace?: string): Repository;
 
   /** The repositories that hold content, in byte order of the name (`a`, `a-b`, `a/b`), behind `after`. */
   repositories(options?: PageOptions): AsyncIterable<RepositoryName>;
@@ -78,6 +82,14 @@ export interface Blobs {
     from: RepositoryName | undefined,
     readable: (name: RepositoryName) => boolean | Promise<boolean>,
   ): Promise<Descriptor | undefined>;
+
+  /**
+   * Makes content that the storage has, wherever it came from, a blob of this repository.
+   *
+   * @param prove asked first, if the content is there; rejects when this repository has no claim to it
+   * @returns undefined when the storage does not have it
+   */
+  adopt(digest: Digest, prove: () => Promise<void>): Promise<Descriptor | undefined>;
 
   /**
    * Takes the blob out of this repository; its bytes stay as long as another one may have it.
@@ -152,6 +164,8 @@ export interface Manifest {
   readonly descriptor: Descriptor;
   /** The bytes as they were pushed. Not to be changed. */
   readonly content: Buffer;
+  /** What a client should know of it: that it may be out of date, and why. In one sentence. */
+  readonly warning?: string;
 }
 
 /** The manifests of one repository. */

@@ -23,12 +23,12 @@ export function restrict(registry: Registry, restrictions: Restrictions): Regist
     const { readOnly } = restrictions;
     return {
       ...inner,
-      blobs: { ...blobs, delete: refuse, ...(readOnly && { mount: refuse }) },
+      blobs: { ...blobs, delete: refuse, ...(readOnly && { mount: refuse, adopt: refuse }) },
       manifests: { ...manifests, delete: refuse, ...(readOnly && { put: refuse }) },
       tags: { ...tags, delete: refuse },
       uploads: readOnly ? { create: refuse, find: refuseNow, put: refuse } : uploads,
     };
   }
 
-  return { ...registry, repository: (name) => restricted(registry.repository(name)) };
+  return { ...registry, repository: (name, namespace) => restricted(registry.repository(name, namespace)) };
 }

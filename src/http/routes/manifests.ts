@@ -15,11 +15,13 @@ const maxTags = 100;
 export const getManifest: Handler<'manifest'> = async (call) => {
   const { request, target } = call;
   const { manifests } = call.repository;
-  const { descriptor, content } = await manifests.get(parseKnown(target.reference));
+  const { descriptor, content, warning } = await manifests.get(parseKnown(target.reference));
   const headers = {
     'Content-Type': descriptor.mediaType,
     'Docker-Content-Digest': descriptor.digest,
     ETag: entityTag(descriptor.digest),
+    // RFC 7234, 5.5.1. RFC 9111 has done away with it, but people who look for the reason find it here.
+    ...(warning !== undefined && { Warning: `110 berth "${warning}"` }),
   };
   if (isCached(request, descriptor.digest)) return notModified(headers);
   return { status: 200, headers, body: content };

@@ -91,12 +91,16 @@ export function createV2({ access, ...services }: V2Options): (request: ApiReque
     const handler = Object.hasOwn(methods, request.method) ? methods[request.method] : undefined;
     if (handler === undefined) throw refused(methods, request.method);
     const name = 'name' in target ? parseRepositoryName(target.name) : undefined;
-    const needed = accessOf(target, name, request.method);
+    // By the namespace it may be another one than the path says; that one is what must be allowed.
+    const namespace = request.query.get('ns') ?? undefined;
+    const repository = name && services.registry.repository(name, namespace);
+    const needed = accessOf(target, repository?.name, request.method);
     const caller = await access.authorize(request, needed, helpfulFor(target, request));
     request.user = caller.subject;
-    const repository = name && services.registry.repository(name);
     try {
-      return await handler({ ...services, request, target, repository, caller } as never);
+      const reply = await handler({ ...services, request, target, repository, caller } as never);
+      if (namespace === undefined || repository === undefined || repository.name === name) return reply;
+      return { ...reply, headers: { ...reply.headers, 'OCI-Namespace': namespace } };
     } catch (error) {
       throw isRegistryError(error, 'UNSUPPORTED') ? refused(methods, request.method, error) : error;
     }

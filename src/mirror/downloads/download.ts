@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { algorithmOf, type Digest, digestFromHash } from '../../oci/digest.ts';
+import type { RepositoryName } from '../../oci/name.ts';
 import type { ByteRange, ContentReader } from '../../registry/registry.ts';
 import { GrowingFile } from './growing-file.ts';
 
@@ -22,8 +23,8 @@ export interface DownloadOptions {
   readonly file: string;
   /** Whether to try again when the upstream breaks off. Anything else that is thrown ends the download. */
   isTransient(error: unknown): boolean;
-  /** Puts the whole, verified file into the storage. @returns whether it took the file itself */
-  store(file: GrowingFile): Promise<boolean>;
+  /** Puts the whole, verified file into the storage, for these repositories. */
+  store(file: GrowingFile, repositories: ReadonlySet<RepositoryName>): Promise<void>;
   /** Default: waits. For tests. */
   readonly wait?: (milliseconds: number) => Promise<void>;
 }
@@ -53,6 +54,8 @@ export class Download {
   readonly digest: Digest;
   /** Of the blob, in bytes. */
   readonly size: number;
+  /** For whom it comes: whoever asks for it there gets it. */
+  readonly repositories = new Set<RepositoryName>();
   /** Resolves when the blob is stored; rejects when it never will be. */
   readonly stored: Promise<void>;
   readonly #options: DownloadOptions;
@@ -71,6 +74,7 @@ export class Download {
     this.stored = this.#run();
     // Whoever waits for it hears of it; nobody has to.
     this.stored.catch(() => undefined);
+    this.#left();
   }
 
   /** Resolves when the upstream has answered. @throws what `open` throws */
@@ -129,17 +133,16 @@ export class Download {
 
   async #run(): Promise<void> {
     const file = this.#file;
-    let taken = false;
     try {
       await this.#receive();
-      taken = await this.#options.store(file);
+      await this.#options.store(file, this.repositories);
       file.finish();
     } catch (error) {
       file.fail(error);
       throw error;
     } finally {
       clearTimeout(this.#lonely);
-      await file.release({ keep: taken });
+      await file.release();
     }
   }
 

@@ -1,5 +1,15 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -59,15 +69,13 @@ async function* thenBreaksOff(start: number, end: number): AsyncGenerator<Buffer
   throw new BrokenOff('the connection was reset');
 }
 
-function begin(open: (start: number) => Promise<UpstreamBlob>, downloads = newDownloads()) {
+function begin(open: (start: number, signal: AbortSignal) => Promise<UpstreamBlob>, downloads = newDownloads()) {
   return downloads.of(digest, {
     open,
     isTransient: (error) => error instanceof BrokenOff,
     wait: async () => {},
     async store(file) {
-      await file.sync();
-      renameSync(file.path, stored);
-      return true;
+      copyFileSync(file.path, stored);
     },
   });
 }
@@ -82,7 +90,8 @@ async function bytesOf(reader: ContentReader): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-const spooled = () => readdirSync(join(folder, 'spool'));
+const spooled = () =>
+  readdirSync(join(folder, 'spool'), { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
 
 test('a blob comes once, to all who ask meanwhile, whole or in part', async () => {
   const { open, asked, closed } = upstream((start) => from(start));
@@ -289,24 +298,32 @@ test('a reader that is slow, aborted or closed holds up nobody, and leaves nothi
   await download.read(whole).close();
   await download.stored;
   const hash = createHash('sha256').update(content.subarray(0, 262_144));
-  // It still reads what was moved to its place.
+  // It still reads what has no name any more.
   for (let next = await slow.next(); !next.done; next = await slow.next()) hash.update(next.value);
 });
 
-test('what a process that died has left is removed, and a server that stops leaves nothing', async () => {
-  const { open } = upstream(async function* () {
-    yield content.subarray(0, 1000);
-    await delay(60_000, undefined, { ref: false });
+test('what a process that died has left is removed, what another one is at is not, and who stops leaves nothing', async () => {
+  const open = async (_: number, signal: AbortSignal): Promise<UpstreamBlob> => ({
+    size: content.length,
+    start: 0,
+    close: async () => {},
+    body: (async function* () {
+      yield content.subarray(0, 1000);
+      await delay(60_000, undefined, { signal });
+    })(),
   });
   const downloads = newDownloads();
-  await newDownloads()
-    .of(digest, { open, isTransient: () => false, store: async () => true })
-    .then((download) => {
-      download.abort(new Error('as if it had died'));
-    });
-  writeFileSync(join(folder, 'spool', 'left'), 'x');
-  const download = await begin(upstream((start) => from(start)).open, downloads);
-  expect(spooled()).not.toContain('left');
+  const others = ['dead', 'alive'].map((name) => join(folder, 'spool', name));
+  for (const [index, other] of others.entries()) {
+    mkdirSync(other, { recursive: true });
+    const file = join(other, 'blob');
+    writeFileSync(file, 'x');
+    const then = new Date(Date.now() - (index === 0 ? 2 : 0.5) * 3_600_000);
+    for (const path of [file, other]) utimesSync(path, then, then);
+  }
+  const download = await begin(open, downloads);
+  expect(others.map((other) => existsSync(other))).toEqual([false, true]);
+  expect(spooled()).toHaveLength(2);
   await downloads.close();
   await download.stored.catch(() => undefined);
   expect(downloads.running).toBe(0);

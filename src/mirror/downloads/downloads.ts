@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Digest } from '../../oci/digest.ts';
 import { Download, type DownloadOptions } from './download.ts';
 
 export interface DownloadsOptions {
-  /** Where blobs are gathered; made when it is not there. Nothing else is kept in it. */
+  /** Where blobs are gathered, by any number of processes; made when it is not there. Nothing else is kept in it. */
   readonly folder: string;
   /** Told of each download that has ended, and why when it was not to its end. */
   readonly onEnd: (download: Download, error: unknown) => void;
@@ -15,7 +15,9 @@ export interface DownloadsOptions {
 export class Downloads {
   readonly #options: DownloadsOptions;
   readonly #running = new Map<Digest, Promise<Download>>();
-  #prepared: Promise<unknown> | undefined;
+  /** The folder of this process. */
+  #own: Promise<string> | undefined;
+  #ended = 0;
 
   constructor(options: DownloadsOptions) {
     this.#options = options;
@@ -23,6 +25,16 @@ export class Downloads {
 
   get running(): number {
     return this.#running.size;
+  }
+
+  /** How many have ended so far. */
+  get ended(): number {
+    return this.#ended;
+  }
+
+  /** The download of a blob, if one is under way that the upstream has agreed to. */
+  async find(digest: Digest): Promise<Download | undefined> {
+    return this.#running.get(digest)?.catch(() => undefined);
   }
 
   /**
@@ -33,9 +45,12 @@ export class Downloads {
   of(digest: Digest, options: Omit<DownloadOptions, 'digest' | 'file'>): Promise<Download> {
     const running = this.#running.get(digest);
     if (running !== undefined) return running;
-    const beginning = this.#begin({ ...options, digest, file: join(this.#options.folder, randomUUID()) });
+    const beginning = this.#begin(digest, options);
     this.#running.set(digest, beginning);
-    const end = () => this.#running.delete(digest);
+    const end = () => {
+      this.#running.delete(digest);
+      this.#ended += 1;
+    };
     beginning.then((download) => {
       const report = (error: unknown) => {
         end();
@@ -46,10 +61,9 @@ export class Downloads {
     return beginning;
   }
 
-  async #begin(options: DownloadOptions): Promise<Download> {
-    this.#prepared ??= prepare(this.#options.folder);
-    await this.#prepared;
-    return Download.begin(options);
+  async #begin(digest: Digest, options: Omit<DownloadOptions, 'digest' | 'file'>): Promise<Download> {
+    this.#own ??= prepare(this.#options.folder);
+    return Download.begin({ ...options, digest, file: join(await this.#own, randomUUID()) });
   }
 
   /** Ends all that is under way. */
@@ -60,11 +74,36 @@ export class Downloads {
       result.value.abort(new Error('the server stops'));
       await result.value.stored.catch(() => undefined);
     }
+    const own = await this.#own?.catch(() => undefined);
+    if (own !== undefined) await rm(own, { recursive: true, force: true });
   }
 }
 
-/** What is in the folder was left by a process that died. */
-async function prepare(folder: string): Promise<void> {
+/** How long a folder is left alone in which nothing happens, in milliseconds: its process has died, or has nothing to do. */
+const abandonedAfter = 3_600_000;
+
+/** Makes a folder for this process, beside those of others, of which those go that are of processes that died. */
+async function prepare(folder: string): Promise<string> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  for (const name of await readdir(folder)) await rm(join(folder, name), { force: true });
+  for (const name of await readdir(folder)) {
+    const path = join(folder, name);
+    if (await isAbandoned(path)) await rm(path, { recursive: true, force: true });
+  }
+  const own = join(folder, randomUUID());
+  await mkdir(own, { mode: 0o700 });
+  return own;
+}
+
+async function isAbandoned(folder: string): Promise<boolean> {
+  const files = await readdir(folder).catch(() => []);
+  const paths = [folder, ...files.map((file) => join(folder, file))];
+  const times = await Promise.all(
+    paths.map((path) =>
+      stat(path).then(
+        ({ mtimeMs }) => mtimeMs,
+        () => 0,
+      ),
+    ),
+  );
+  return Math.max(...times) < Date.now() - abandonedAfter;
 }

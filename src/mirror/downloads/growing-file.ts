@@ -122,14 +122,9 @@ export class GrowingFile {
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
-  /** Waits until what was written is on the disk. */
-  sync(): Promise<void> {
-    return this.#handle.sync();
-  }
-
-  /** Lets the file go when its last reader has. @param keep whether it stays under its name, or was moved to another */
-  async release({ keep }: { readonly keep: boolean }): Promise<void> {
-    if (!keep) await unlink(this.path).catch(() => undefined);
+  /** Removes the file; those who read it read on. */
+  async release(): Promise<void> {
+    await unlink(this.path).catch(() => undefined);
     this.#closing = true;
     await this.#closeIfDone();
   }

@@ -1,0 +1,37 @@
+import { type ErrorCode, RegistryError } from '../oci/errors.ts';
+import { isUpstreamError, type UpstreamError } from './upstream/errors.ts';
+
+/** What clients are told who ask for something that an upstream did not give. @param missing when it has no such thing */
+export function registryError(error: unknown, missing: ErrorCode, detail: object): unknown {
+  if (!isUpstreamError(error)) return error;
+  const { upstream, kind } = error;
+  const said = error.fault.message === undefined ? '' : `: ${error.fault.message}`;
+  switch (kind) {
+    case 'missing':
+      return new RegistryError(missing, { detail, cause: error });
+    case 'denied':
+      // Not 401: the client's own credentials have nothing to do with it, and it would be asked for them in vain.
+      return new RegistryError(missing, { message: `${upstream} does not let this registry in${said}`, cause: error });
+    case 'throttled':
+      return new RegistryError('TOOMANYREQUESTS', {
+        message: `${upstream} wants fewer requests${said}`,
+        headers: { 'Retry-After': String(secondsUntil(error)) },
+        cause: error,
+      });
+    default:
+      return new RegistryError('UNAVAILABLE', {
+        message: `${upstream} cannot be asked now${said}`,
+        headers: { 'Retry-After': String(secondsUntil(error)) },
+        cause: error,
+      });
+  }
+}
+
+/** Whether what is kept may stand in for what the upstream would say. */
+export function allowsStale(error: unknown): error is UpstreamError {
+  return isUpstreamError(error) && error.kind !== 'missing';
+}
+
+function secondsUntil({ retryAt }: UpstreamError): number {
+  return retryAt === undefined ? 5 : Math.max(1, Math.ceil((retryAt - Date.now()) / 1000));
+}

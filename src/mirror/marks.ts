@@ -1,0 +1,13 @@
+import type { RepositoryName, Tag } from '../oci/name.ts';
+
+/** What is known of a tag of an upstream, beside the manifest that it points to here. */
+export interface Mark {
+  /** When the upstream last said that the tag points there, in milliseconds since 1970. */
+  readonly checked: number;
+}
+
+/** Where marks are kept; all processes that serve one storage share them. Each call may be I/O. */
+export interface Marks {
+  get(name: RepositoryName, tag: Tag): Promise<Mark | undefined>;
+  put(name: RepositoryName, tag: Tag, mark: Mark): Promise<void>;
+}

@@ -1,0 +1,128 @@
+import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { StorageDriver } from '../storage-drivers/driver.ts';
+import { createGlob } from './auth/policy/glob.ts';
+import { ConfigError } from './config/finding.ts';
+import type { Config } from './config/schema.ts';
+import type { Log } from './http/log.ts';
+import { Downloads } from './mirror/downloads/downloads.ts';
+import type { Marks } from './mirror/marks.ts';
+import { createMirror } from './mirror/mirror.ts';
+import { createUpstreamClient } from './mirror/upstream/client.ts';
+import type { Upstream } from './mirror/upstream.ts';
+import type { Registry } from './registry/registry.ts';
+import { createSharedStore } from './shared-store.ts';
+
+type UpstreamConfig = Config['mirror']['upstreams'][number];
+
+export interface MirrorParts {
+  readonly hosted: Registry;
+  /** As in `MirrorOptions`. */
+  readonly store: Registry;
+  readonly driver: StorageDriver;
+  readonly log: Log;
+  readonly userAgent: string;
+}
+
+export interface OpenMirror {
+  readonly registry: Registry;
+  close(): Promise<void>;
+}
+
+/** Puts the mirror before a registry, as the section `mirror` asks; without upstreams it is the registry itself. Asks nobody. */
+export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
+  const { hosted, store, driver, log } = parts;
+  if (config.mirror.upstreams.length === 0) return { registry: hosted, close: async () => {} };
+  const upstreams = config.mirror.upstreams.map((upstream) => openUpstream(upstream, parts));
+  const downloads = new Downloads({
+    folder: spoolOf(config),
+    onEnd({ digest, size, received }, error) {
+      if (error === undefined) log.debug('a blob has come from an upstream', { digest, size });
+      else log.warn('a blob did not come whole from an upstream', { digest, size, received, error });
+    },
+  });
+  const registry = createMirror({
+    hosted,
+    store,
+    upstreams,
+    downloads,
+    marks: marksIn(driver),
+    onEvent({ outcome, upstream, repository, reference, error }) {
+      if (outcome === 'stale') log.warn('an upstream cannot be asked', { upstream, repository, reference, error });
+    },
+  });
+  return {
+    registry,
+    async close() {
+      await downloads.close();
+      await Promise.all(upstreams.map(({ client }) => client.close()));
+    },
+  };
+}
+
+function openUpstream(config: UpstreamConfig, { log, userAgent }: MirrorParts): Upstream {
+  const { name, username, password, passwordfile, realms, revalidate, maxstale } = config;
+  const isHub = name === 'docker.io';
+  const { endpoints = [isHub ? 'https://registry-1.docker.io' : `https://${name}`] } = config;
+  const { aliases = isHub ? ['index.docker.io', 'registry-1.docker.io'] : [] } = config;
+  const ca = config.ca === undefined ? undefined : readCa(config.ca);
+  const [allowed, denied] = [config.allow, config.deny].map((list) => list.map(createGlob));
+  const client = createUpstreamClient({
+    name,
+    endpoints: endpoints.map((url) => ({ url, ca })),
+    ...(username !== undefined && {
+      credentials: async () => ({
+        username,
+        password: passwordfile === undefined ? (password?.reveal() ?? '') : await readPassword(passwordfile),
+      }),
+    }),
+    userAgent,
+    realmHosts: realms,
+    onEvent(event) {
+      if (event.type === 'breaker') log.warn('an upstream', { endpoint: event.endpoint, ...event.state });
+    },
+  });
+  return {
+    name,
+    aliases,
+    prefix: config.prefix ?? name.replace(/:\d+$/, ''),
+    isDefault: config.default,
+    client,
+    admits: (remote) => (allowed?.some((glob) => glob(remote)) ?? true) && !denied?.some((glob) => glob(remote)),
+    revalidate,
+    maxStale: maxstale,
+  };
+}
+
+function readCa(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new ConfigError([{ source: path, key: 'mirror.upstreams', message: `cannot be read: ${error}` }]);
+  }
+}
+
+async function readPassword(path: string): Promise<string> {
+  return (await readFile(path, 'utf8')).replace(/\r?\n$/, '');
+}
+
+function spoolOf({ mirror, storage }: Config): string {
+  if (mirror.spool !== undefined) return mirror.spool;
+  const { name, parameters } = storage.driver;
+  const root = name === 'filesystem' ? String(parameters.rootdirectory ?? '/var/lib/registry') : undefined;
+  return root === undefined ? join(tmpdir(), `berth-mirror-${process.pid}`) : join(root, '_berth/mirror/incoming');
+}
+
+function marksIn(driver: StorageDriver): Marks {
+  const store = createSharedStore(driver, { root: '/_berth/mirror/tags', secret: false });
+  return {
+    async get(name, tag) {
+      const text = (await store.get(`${name}/${tag}`))?.toString('utf8');
+      const checked = Date.parse(text ?? '');
+      return Number.isNaN(checked) ? undefined : { checked };
+    },
+    put: (name, tag, { checked }) => store.put(`${name}/${tag}`, Buffer.from(new Date(checked).toISOString())),
+  };
+}
