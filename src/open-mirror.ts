@@ -31,10 +31,12 @@ export interface OpenMirror {
   close(): Promise<void>;
 }
 
-/** Puts the mirror before a registry, as the section `mirror` asks; without upstreams it is the registry itself. Asks nobody. */
+/** Puts the mirror before a registry, as the section `mirror` asks; without upstreams it is the registry itself. Asks nobody yet. */
 export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
   const { hosted, store, driver, log } = parts;
-  if (config.mirror.upstreams.length === 0) return { registry: hosted, close: async () => {} };
+  // For maintenance nothing may be stored: what is kept is served under its own name.
+  const { readonly } = config.storage.maintenance;
+  if (config.mirror.upstreams.length === 0 || readonly.enabled) return { registry: hosted, close: async () => {} };
   const upstreams = config.mirror.upstreams.map((upstream) => openUpstream(upstream, parts));
   const downloads = new Downloads({
     folder: spoolOf(config),

@@ -1,5 +1,6 @@
-import { createServer, type Server as HttpServer, type IncomingMessage, request } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type Server as HttpServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { Transform } from 'node:stream';
 import { requireTool } from '../harness/require-tool.ts';
 import { run } from '../harness/run.ts';
 import { type Server, startDistribution } from '../harness/server.ts';
@@ -10,6 +11,8 @@ export interface CountedUpstream {
   readonly registry: Server;
   /** Method and path of each request, without the query. */
   readonly requests: string[];
+  /** Bytes in a second that an answer may bring; undefined: as it comes. */
+  speed: number | undefined;
   /** From now on connections are refused, or not any more. */
   down(): Promise<void>;
   up(): Promise<void>;
@@ -20,19 +23,28 @@ export interface CountedUpstream {
 
 /** Distribution 2.8, behind a proxy that counts. */
 export async function startUpstream(): Promise<CountedUpstream> {
-  const registry = await startDistribution();
+  const registry = await startDistribution({ storage: 'filesystem' });
   const requests: string[] = [];
   const target = new URL(registry.url);
-  const open = new Set<import('node:net').Socket>();
+  const open = new Set<Socket>();
   let server: HttpServer | undefined;
   let port = 0;
 
-  const forward = (incoming: IncomingMessage, outgoing: import('node:http').ServerResponse) => {
+  const slowed = () =>
+    new Transform({
+      transform(chunk: Buffer, _, done) {
+        if (upstream.speed === undefined) done(null, chunk);
+        else setTimeout(() => done(null, chunk), (1000 * chunk.length) / upstream.speed);
+      },
+    });
+
+  const forward = (incoming: IncomingMessage, outgoing: ServerResponse) => {
     requests.push(`${incoming.method} ${incoming.url?.split('?')[0]}`);
     const { method, url, headers } = incoming;
     const onward = request({ host: target.hostname, port: target.port, method, path: url, headers }, (reply) => {
       outgoing.writeHead(reply.statusCode ?? 502, reply.rawHeaders);
-      reply.pipe(outgoing);
+      reply.pipe(slowed()).pipe(outgoing);
+      reply.once('error', () => outgoing.destroy());
     });
     onward.on('error', () => outgoing.destroy());
     incoming.pipe(onward);
@@ -57,7 +69,8 @@ export async function startUpstream(): Promise<CountedUpstream> {
   }
   await up();
 
-  return {
+  const upstream: CountedUpstream = {
+    speed: undefined,
     get url() {
       return `http://127.0.0.1:${port}`;
     },
@@ -81,4 +94,5 @@ export async function startUpstream(): Promise<CountedUpstream> {
       await registry.stop();
     },
   };
+  return upstream;
 }
