@@ -121,10 +121,10 @@ function marksIn(driver: StorageDriver): Marks {
   const store = createSharedStore(driver, { root: '/_berth/mirror/tags', secret: false });
   return {
     async get(name, tag) {
-      const text = (await store.get(`${name}/${tag}`))?.toString('utf8');
+      const text = (await store.get(`${name}/_tags/${tag}`))?.toString('utf8');
       const checked = Date.parse(text ?? '');
       return Number.isNaN(checked) ? undefined : { checked };
     },
-    put: (name, tag, { checked }) => store.put(`${name}/${tag}`, Buffer.from(new Date(checked).toISOString())),
+    put: (name, tag, { checked }) => store.put(`${name}/_tags/${tag}`, Buffer.from(new Date(checked).toISOString())),
   };
 }

@@ -78,13 +78,14 @@ export class MirroredManifests {
     if (!upstream.admits(remote)) {
       throw new RegistryError('MANIFEST_UNKNOWN', { message: `${upstream.name}/${remote} is not mirrored here` });
     }
+    const refused = this.#refused.get(key);
     try {
-      const refused = this.#refused.get(key);
       if (refused !== undefined) throw refused.error;
       // No signal: others may wait for the same, and what comes is kept for the next one in any case.
       return await this.#fetch(mirrored, reference, kept);
     } catch (error) {
-      if (isUpstreamError(error, 'missing') || isUpstreamError(error, 'denied')) this.#refused.set(key, { error });
+      const refusal = isUpstreamError(error, 'missing') || isUpstreamError(error, 'denied');
+      if (refusal && refused === undefined) this.#refused.set(key, { error });
       if (kept !== undefined && allowsStale(error) && (await this.#mayBeStale(mirrored, reference))) {
         return { manifest: kept, outcome: 'stale', error };
       }

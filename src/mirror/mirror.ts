@@ -90,6 +90,8 @@ export function createMirror(options: MirrorOptions): Registry {
 
     repository(name, namespace) {
       const named = namespace === undefined ? undefined : names.ofNamespace(namespace, name);
+      // Whoever means a registry that is not mirrored here must not get what another one has under that name.
+      if (namespace !== undefined && named === undefined) return hosted.repository(name);
       const prefixed = named ?? names.ofPrefix(name);
       if (prefixed !== undefined) return mirroredRepository(prefixed);
       const byDefault = names.ofDefault(name);
