@@ -63,8 +63,8 @@ export function createMirror(options: MirrorOptions): Registry {
     return {
       ...own,
       blobs: {
+        // Whoever asks just whether it is there is about to push: a push needs no upstream, and must have its blobs here.
         ...own.blobs,
-        stat: async (...asked) => (await pick()).blobs.stat(...asked),
         get: async (...asked) => (await pick()).blobs.get(...asked),
       },
       manifests: {
