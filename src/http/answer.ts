@@ -66,10 +66,13 @@ export function createAnswer({ health, headers, log, metrics, ...addressing }: A
       const request = new ApiRequest(context, addressing);
       const ended = metrics?.begin(handlerOf(request), request.method);
       running++;
-      const response = await run(context, request, respond).finally(() => {
+      let response: Response;
+      try {
+        response = await run(context, request, respond);
+      } finally {
         running--;
         if (running === 0) idle?.();
-      });
+      }
       const status = request.clientGone ? clientClosedRequest : request.status;
       ended?.({ status, bytesReceived: request.bytesReceived, bytesSent: request.bytesSent });
       const { incoming } = context.env ?? {};

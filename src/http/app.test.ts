@@ -3,12 +3,12 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { createInMemoryDriver } from '../../storage-drivers/inmemory/driver.ts';
 import { withCounts } from '../../storage-drivers/wrappers/counting.ts';
 import { withFaults } from '../../storage-drivers/wrappers/faults.ts';
-import { openAccess } from '../auth/access.ts';
 import { digestOf } from '../oci/digest.ts';
 import { createStorageRegistry } from '../registry/storage-registry.ts';
-import { type AppOptions, createApp } from './app.ts';
+import type { AppOptions } from './app.ts';
 import { createRecordingLog } from './listen/testing/recording-log.ts';
 import { listen } from './listen.ts';
+import { createTestApp } from './testing/test-app.ts';
 
 const ok = async () => ({ status: 200 });
 
@@ -16,19 +16,7 @@ function setUp(options: Partial<AppOptions> = {}) {
   const counted = withCounts(createInMemoryDriver());
   const faulty = withFaults(counted.driver);
   const log = createRecordingLog();
-  const app = createApp({
-    registry: createStorageRegistry({ driver: faulty.driver }),
-    access: openAccess,
-    health: { live: ok, ready: ok, failing: () => undefined },
-    headers: {},
-    log,
-    pages: { repositories: 1000, tags: 1000 },
-    prefix: '',
-    host: undefined,
-    relativeUrls: true,
-    clientAddress: (peer) => peer,
-    ...options,
-  });
+  const app = createTestApp({ registry: createStorageRegistry({ driver: faulty.driver }), log, ...options });
   async function serve() {
     const listening = await listen(app.fetch, { addr: '127.0.0.1:0', net: 'tcp', h2c: { enabled: true }, log });
     onTestFinished(() => listening.drain(0));

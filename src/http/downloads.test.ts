@@ -7,20 +7,18 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import type { StorageDriver } from '../../storage-drivers/driver.ts';
 import { createFilesystemDriver } from '../../storage-drivers/filesystem/driver.ts';
 import { createInMemoryDriver } from '../../storage-drivers/inmemory/driver.ts';
-import { openAccess } from '../auth/access.ts';
 import { digestOf } from '../oci/digest.ts';
 import { parseRepositoryName } from '../oci/name.ts';
 import { layout } from '../registry/layout.ts';
 import { createStorageRegistry } from '../registry/storage-registry.ts';
-import { createApp } from './app.ts';
 import { connectRaw } from './listen/testing/raw-client.ts';
 import { createRecordingLog } from './listen/testing/recording-log.ts';
 import { listen } from './listen.ts';
+import { createTestApp } from './testing/test-app.ts';
 
 /** Blobs on their way to clients that are slow, and blobs that are not what they were. */
 
 const cut = 'cut a client that neither sent nor took bytes';
-const ok = async () => ({ status: 200 });
 const name = parseRepositoryName('a');
 // More than the kernel takes for a client that reads nothing.
 const large = randomBytes(48 * 1024 * 1024);
@@ -82,18 +80,7 @@ function forwarded(driver: StorageDriver): StorageDriver {
 async function serve(driver: StorageDriver, timeouts: { body?: number } = {}) {
   const log = createRecordingLog();
   const registry = createStorageRegistry({ driver });
-  const app = createApp({
-    registry,
-    access: openAccess,
-    health: { live: ok, ready: ok, failing: () => undefined },
-    headers: {},
-    log,
-    pages: { repositories: 1000, tags: 1000 },
-    prefix: '',
-    host: undefined,
-    relativeUrls: true,
-    clientAddress: (peer) => peer,
-  });
+  const app = createTestApp({ registry, log });
   const listening = await listen(app.fetch, { addr: '127.0.0.1:0', net: 'tcp', h2c: { enabled: true }, timeouts, log });
   onTestFinished(() => listening.drain(0));
   const { hostname, port } = new URL(listening.url);

@@ -1,14 +1,14 @@
 import { request } from 'node:http';
 import { expect, it, onTestFinished } from 'vitest';
 import { createInMemoryDriver } from '../../storage-drivers/inmemory/driver.ts';
-import { openAccess } from '../auth/access.ts';
 import type { TokenService } from '../auth/builtin/service.ts';
 import { digestOf } from '../oci/digest.ts';
 import { createStorageRegistry } from '../registry/storage-registry.ts';
-import { type AppOptions, createApp } from './app.ts';
+import type { AppOptions } from './app.ts';
 import { createRecordingLog } from './listen/testing/recording-log.ts';
 import { listen } from './listen.ts';
 import type { RequestEnd } from './metrics.ts';
+import { createTestApp } from './testing/test-app.ts';
 
 const ok = async () => ({ status: 200 });
 const digest = digestOf(Buffer.from('blob'));
@@ -18,18 +18,10 @@ function setUp(options: Partial<AppOptions> = {}) {
   const log = createRecordingLog();
   const begun: string[] = [];
   const ends: RequestEnd[] = [];
-  const app = createApp({
+  const app = createTestApp({
     registry: createStorageRegistry({ driver: createInMemoryDriver() }),
-    access: openAccess,
     tokens: noTokens,
-    health: { live: ok, ready: ok, failing: () => undefined },
-    headers: {},
     log,
-    pages: { repositories: 1000, tags: 1000 },
-    prefix: '',
-    host: undefined,
-    relativeUrls: true,
-    clientAddress: (peer) => peer,
     metrics: {
       begin(handler, method) {
         begun.push(`${method} ${handler}`);

@@ -2,7 +2,7 @@ import { RegistryError } from '../../oci/errors.ts';
 import { withoutParameters } from '../../oci/media-type.ts';
 import { parseTag, type Tag } from '../../oci/name.ts';
 import { isDigest, parseReference, type Reference } from '../../oci/reference.ts';
-import type { RequestBody } from '../reply.ts';
+import { wholeBody } from '../whole-body.ts';
 import { entityTag, isCached, notModified } from './conditional.ts';
 import type { Handler } from './services.ts';
 
@@ -33,7 +33,7 @@ export const putManifest: Handler<'manifest'> = async (call) => {
   const reference = target.reference.includes(':') ? parseKnown(target.reference) : parseTag(target.reference);
   const tags = tagsOf(request.query, reference);
   const mediaType = withoutParameters(request.header('content-type'));
-  const content = await readAll(request.body);
+  const content = await wholeBody(request.body, maxSize, () => new RegistryError('MANIFEST_TOO_LARGE'));
   const { descriptor, subject } = await manifests.put(reference, content, { mediaType, tags });
   return {
     status: 201,
@@ -71,16 +71,4 @@ function tagsOf(query: URLSearchParams, reference: Reference): Tag[] {
   if (given.length > maxTags)
     throw new RegistryError('TOO_MANY_TAGS', { message: `at most ${maxTags} tags in one push` });
   return [...new Set(given.map(parseTag))];
-}
-
-async function readAll(body: RequestBody): Promise<Buffer> {
-  if ((body.length ?? 0) > maxSize) throw new RegistryError('MANIFEST_TOO_LARGE');
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of body) {
-    length += chunk.length;
-    if (length > maxSize) throw new RegistryError('MANIFEST_TOO_LARGE');
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks, length);
 }

@@ -4,6 +4,7 @@ import { parseScopes } from '../../auth/scope.ts';
 import { isRegistryError, RegistryError } from '../../oci/errors.ts';
 import { json, type Reply, type RequestBody } from '../reply.ts';
 import type { ApiRequest } from '../request.ts';
+import { wholeBody } from '../whole-body.ts';
 
 /** A form with an ID token and a hundred scopes has some thousand bytes. */
 const maxForm = 64 * 1024;
@@ -83,12 +84,6 @@ async function readForm(body: RequestBody, contentType = ''): Promise<URLSearchP
   if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(contentType)) {
     throw new RegistryError('TOKEN_REQUEST_INVALID', { message: 'the body must be application/x-www-form-urlencoded' });
   }
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of body) {
-    size += chunk.length;
-    if (size > maxForm) throw new RegistryError('TOKEN_REQUEST_INVALID', { message: 'the form is longer than 64 KiB' });
-    chunks.push(chunk);
-  }
-  return new URLSearchParams(Buffer.concat(chunks).toString('utf8'));
+  const tooLong = () => new RegistryError('TOKEN_REQUEST_INVALID', { message: 'the form is longer than 64 KiB' });
+  return new URLSearchParams((await wholeBody(body, maxForm, tooLong)).toString('utf8'));
 }

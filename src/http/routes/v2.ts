@@ -42,8 +42,8 @@ function accessOf(target: Target, name: RepositoryName | undefined, method: stri
 
 /** A client that asks for just what it needs would push what it could mount. */
 function helpfulFor(target: Target, request: ApiRequest): Access[] {
-  const from = target.kind === 'uploads' && request.query.has('mount') ? request.query.get('from') : null;
-  const name = from === null ? undefined : tryParseRepositoryName(from);
+  if (target.kind !== 'uploads' || request.parameter('mount') === undefined) return [];
+  const name = tryParseRepositoryName(request.parameter('from') ?? '');
   return name === undefined ? [] : [{ type: 'repository', name, actions: read }];
 }
 
@@ -92,7 +92,7 @@ export function createV2({ access, ...services }: V2Options): (request: ApiReque
     if (handler === undefined) throw refused(methods, request.method);
     const name = 'name' in target ? parseRepositoryName(target.name) : undefined;
     // By the namespace it may be another one than the path says; that one is what must be allowed.
-    const namespace = request.query.get('ns') ?? undefined;
+    const namespace = request.parameter('ns');
     const repository = name && services.registry.repository(name, namespace);
     const needed = accessOf(target, repository?.name, request.method);
     const caller = await access.authorize(request, needed, helpfulFor(target, request));
