@@ -1,5 +1,6 @@
-import { PathNotFoundError, type StorageDriver } from '../storage-drivers/driver.ts';
+import { type StorageDriver, unlessMissing } from '../storage-drivers/driver.ts';
 import type { SharedStore } from './auth/store.ts';
+import { remove } from './registry/links.ts';
 
 export interface SharedStoreOptions {
   /** Beside `docker`, which is all that distribution looks at: `/_berth/auth`. */
@@ -10,32 +11,17 @@ export interface SharedStoreOptions {
 
 /** Keeps small things that replicas share in the storage of the registry. */
 export function createSharedStore(driver: StorageDriver, { root, secret }: SharedStoreOptions): SharedStore {
-  async function unlessMissing<T>(promise: Promise<T>): Promise<T | undefined> {
-    try {
-      return await promise;
-    } catch (error) {
-      if (error instanceof PathNotFoundError) return undefined;
-      throw error;
-    }
-  }
-
   return {
     get: (name) => unlessMissing(driver.get(`${root}/${name}`)),
     put: (name, value) => driver.put(`${root}/${name}`, value, { secret }),
 
     async list(folder) {
       const names: string[] = [];
-      await unlessMissing(
-        (async () => {
-          for await (const { name, kind } of driver.list(`${root}/${folder}`)) if (kind === 'object') names.push(name);
-        })(),
-      );
+      for await (const { name, kind } of driver.list(`${root}/${folder}`)) if (kind === 'object') names.push(name);
       return names;
     },
 
-    async delete(name) {
-      return (await unlessMissing(driver.delete(`${root}/${name}`).then(() => true))) ?? false;
-    },
+    delete: (name) => remove(driver, `${root}/${name}`),
   };
 }
 

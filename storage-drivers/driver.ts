@@ -337,6 +337,16 @@ export class PathNotFoundError extends StorageError {
   }
 }
 
+/** What a call resolves with; undefined when there is no such object or folder. */
+export async function unlessMissing<T>(promise: Promise<T>): Promise<T | undefined> {
+  try {
+    return await promise;
+  } catch (error) {
+    if (error instanceof PathNotFoundError) return undefined;
+    throw error;
+  }
+}
+
 export class InvalidPathError extends StorageError {
   override readonly name = 'InvalidPathError';
   constructor(driver: string, path: string) {

@@ -1,10 +1,10 @@
 import { LRUCache } from 'lru-cache';
 import {
   InvalidOffsetError,
-  PathNotFoundError,
   type StorageDriver,
   StorageError,
   type StorageObject,
+  unlessMissing,
 } from '../../storage-drivers/driver.ts';
 import { algorithmOf, type Digest, digestOf } from '../oci/digest.ts';
 import { type ManifestInfo, readStoredManifest } from '../oci/manifest.ts';
@@ -67,15 +67,6 @@ export function createContent(driver: StorageDriver, options: { redirect: boolea
   const fresh = new LRUCache<Digest, true>({ max: 10_000, ttl: freshness });
   // A manifest that is read takes a few times its length in memory.
   const infos = new LRUCache<Digest, ManifestInfo>({ maxSize: infoMemory });
-
-  async function unlessMissing<T>(promise: Promise<T>): Promise<T | undefined> {
-    try {
-      return await promise;
-    } catch (error) {
-      if (error instanceof PathNotFoundError) return undefined;
-      throw error;
-    }
-  }
 
   /** It is not there any more, or another one. */
   function forget(digest: Digest): void {

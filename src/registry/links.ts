@@ -4,6 +4,7 @@ import {
   PathNotFoundError,
   type StorageDriver,
   type StorageObject,
+  unlessMissing,
 } from '../../storage-drivers/driver.ts';
 import { type Digest, tryParseDigest } from '../oci/digest.ts';
 
@@ -35,24 +36,13 @@ export function linkTo(folder: string, digest: Digest): StorageObject {
 
 /** Deletes an object or a folder. @returns whether it was there */
 export async function remove(driver: StorageDriver, path: string, options?: DeleteOptions): Promise<boolean> {
-  try {
-    await driver.delete(path, options);
-    return true;
-  } catch (error) {
-    if (error instanceof PathNotFoundError) return false;
-    throw error;
-  }
+  return (await unlessMissing(driver.delete(path, options).then(() => true))) ?? false;
 }
 
 export async function exists(driver: StorageDriver, path: string): Promise<boolean> {
   return (await statOrUndefined(driver, path)) !== undefined;
 }
 
-export async function statOrUndefined(driver: StorageDriver, path: string, signal?: AbortSignal) {
-  try {
-    return await driver.stat(path, signal && { signal });
-  } catch (error) {
-    if (error instanceof PathNotFoundError) return undefined;
-    throw error;
-  }
+export function statOrUndefined(driver: StorageDriver, path: string, signal?: AbortSignal) {
+  return unlessMissing(driver.stat(path, signal && { signal }));
 }

@@ -1,5 +1,5 @@
 import type { StorageDriver } from '../../storage-drivers/driver.ts';
-import { PathNotFoundError } from '../../storage-drivers/driver.ts';
+import { unlessMissing } from '../../storage-drivers/driver.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import { layout } from './layout.ts';
 import { remove, statOrUndefined } from './links.ts';
@@ -38,7 +38,7 @@ export async function* purgeUploads(options: PurgeOptions): AsyncGenerator<Purge
   for await (const repository of walkRepositories(driver, page, ['_uploads'])) {
     for await (const { name: id } of driver.list(layout.uploads(repository), page)) {
       try {
-        const data = await keptOrUndefined(driver, layout.uploadData(repository, id));
+        const data = await unlessMissing(driver.kept(layout.uploadData(repository, id)));
         // Distribution gives every session a file from its start; only bytes in it are a sign of use.
         const written = data !== undefined && data.size > 0 ? data.modified : undefined;
         const started = await startOf(driver, repository, id);
@@ -58,14 +58,9 @@ export async function* purgeUploads(options: PurgeOptions): AsyncGenerator<Purge
 
 /** Undefined without a readable `startedat`, as crashed servers leave it. */
 async function startOf(driver: StorageDriver, repository: RepositoryName, id: string): Promise<Date | undefined> {
-  try {
-    const content = await driver.get(layout.uploadStartedAt(repository, id));
-    const started = new Date(content.toString('latin1').trim());
-    return Number.isNaN(started.getTime()) ? undefined : started;
-  } catch (error) {
-    if (error instanceof PathNotFoundError) return undefined;
-    throw error;
-  }
+  const content = await unlessMissing(driver.get(layout.uploadStartedAt(repository, id)));
+  const started = new Date(content?.toString('latin1').trim() ?? '');
+  return Number.isNaN(started.getTime()) ? undefined : started;
 }
 
 /** What the storage says of all that is there. The date of a folder says little of what is below: it is for what has no other. */
@@ -78,13 +73,4 @@ async function lastWrite(driver: StorageDriver, repository: RepositoryName, id: 
 function latest(a: Date | undefined, b: Date | undefined): Date | undefined {
   if (a === undefined || b === undefined) return a ?? b;
   return a < b ? b : a;
-}
-
-async function keptOrUndefined(driver: StorageDriver, path: string) {
-  try {
-    return await driver.kept(path);
-  } catch (error) {
-    if (error instanceof PathNotFoundError) return undefined;
-    throw error;
-  }
 }

@@ -22,6 +22,7 @@ import {
   type StorageReader,
   type StorageStat,
   type StorageWriter,
+  unlessMissing,
   type WriterOptions,
 } from '../driver.ts';
 import { Bucket, later } from './bucket.ts';
@@ -302,11 +303,7 @@ class S3Driver implements StorageDriver {
 
   /** What a record names; undefined when it is gone, as somebody else deletes the same folder, or is none. */
   async #record(path: string, key: string): Promise<MultipartRecord | undefined> {
-    try {
-      return parseRecord(await this.#bucket.get(path, key));
-    } catch (error) {
-      if (error instanceof PathNotFoundError) return undefined;
-      throw error;
-    }
+    const content = await unlessMissing(this.#bucket.get(path, key));
+    return content && parseRecord(content);
   }
 }
