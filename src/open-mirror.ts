@@ -70,7 +70,8 @@ function openUpstream(config: UpstreamConfig, { log, userAgent }: MirrorParts): 
   const { endpoints = [isHub ? 'https://registry-1.docker.io' : `https://${name}`] } = config;
   const { aliases = isHub ? ['index.docker.io', 'registry-1.docker.io'] : [] } = config;
   const ca = config.ca === undefined ? undefined : readCa(config.ca);
-  const [allowed, denied] = [config.allow, config.deny].map((list) => list.map(createGlob));
+  const allowed = config.allow.map(createGlob);
+  const denied = config.deny.map(createGlob);
   const client = createUpstreamClient({
     name,
     endpoints: endpoints.map((url) => ({ url, ca })),
@@ -92,7 +93,7 @@ function openUpstream(config: UpstreamConfig, { log, userAgent }: MirrorParts): 
     prefix: config.prefix ?? name.replace(/:\d+$/, ''),
     isDefault: config.default,
     client,
-    admits: (remote) => (allowed?.some((glob) => glob(remote)) ?? true) && !denied?.some((glob) => glob(remote)),
+    admits: (remote) => allowed.some((glob) => glob(remote)) && !denied.some((glob) => glob(remote)),
     revalidate,
     maxStale: maxstale,
   };

@@ -1,5 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { Agent, get } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -204,7 +204,6 @@ function percentile(values: readonly number[], percent: number): number {
 
 async function startStorm(port: number, rate: number): Promise<ChildProcess> {
   const program = fileURLToPath(new URL('storm.js', import.meta.url));
-  await readFile(program);
   return fork(program, [String(port), String(rate)]);
 }
 

@@ -3,13 +3,10 @@ import { readKeys, rotateKeys } from '../auth/builtin/keys.ts';
 import { CommandError } from './command-error.ts';
 import { parseAge } from './duration.ts';
 import { withSharedStore } from './shared-store.ts';
+import { warn } from './warn.ts';
 
 /** In milliseconds. */
 const leastOverlap = 600_000;
-
-function warn(error: unknown): void {
-  console.error(`warning: ${error instanceof Error ? error.message : error}`);
-}
 
 export function addKeys(program: Command): void {
   const keys = program

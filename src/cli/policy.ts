@@ -6,7 +6,7 @@ import { formatIdentity, type Identity, parseIdentity } from '../auth/identity.t
 import type { PolicyAction } from '../auth/policy/policy.ts';
 import { parseRepositoryName } from '../oci/name.ts';
 import { CommandError } from './command-error.ts';
-import { usersOf, withSharedStore } from './shared-store.ts';
+import { requireUser, withSharedStore } from './shared-store.ts';
 
 interface ExplainOptions {
   user?: string;
@@ -40,11 +40,7 @@ export function addPolicy(program: Command): void {
         if (options.repository === undefined && action !== 'catalog') throw new CommandError('--repository is missing');
         const name = parseRepositoryName(options.repository ?? 'any');
         const identity = await identityOf(options, new AccessTokens(store, { readOnly: true }));
-        if (identity?.kind === 'user' && !(await usersOf(builtin)).has(identity.name)) {
-          throw new CommandError(
-            `there is no user ${identity.name} in ${builtin.users ?? 'auth.builtin.users, which is not set'}`,
-          );
-        }
+        if (identity?.kind === 'user') await requireUser(builtin, identity.name);
         const { allowed, rules } = policyOf(builtin).explain(identity, name, action);
         console.log(
           `${formatIdentity(identity)} ${allowed ? 'may' : 'may not'} ${action} ${options.repository ?? ''}`.trimEnd(),

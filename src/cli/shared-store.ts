@@ -11,10 +11,11 @@ import { becomeOwner } from './privileges.ts';
 
 export type BuiltinConfig = NonNullable<NonNullable<Config['auth']>['builtin']>;
 
-/** The names in the users file of the configuration. */
-export async function usersOf({ users }: BuiltinConfig): Promise<ReadonlySet<string>> {
-  if (users === undefined) return new Set();
-  return new Set(parseHtpasswd(await readFile(users, 'utf8')).hashes.keys());
+/** @throws CommandError when the users file of the configuration does not have the user */
+export async function requireUser({ users }: BuiltinConfig, name: string): Promise<void> {
+  const known = users === undefined ? undefined : parseHtpasswd(await readFile(users, 'utf8')).hashes;
+  if (known?.has(name)) return;
+  throw new CommandError(`there is no user ${name} in ${users ?? 'auth.builtin.users, which is not set'}`);
 }
 
 /** The configuration, which must have `auth.builtin`, and what that shares among replicas. */

@@ -4,7 +4,8 @@ import { type AccessToken, AccessTokens } from '../auth/builtin/access-tokens.ts
 import { isRepositoryPattern } from '../config/sections/auth.ts';
 import { CommandError } from './command-error.ts';
 import { parseAge } from './duration.ts';
-import { usersOf, withSharedStore } from './shared-store.ts';
+import { requireUser, withSharedStore } from './shared-store.ts';
+import { warn } from './warn.ts';
 
 interface CreateOptions {
   name: string;
@@ -52,11 +53,7 @@ Example:
         throw new CommandError(`the patterns must not have more than ${maxPatterns} characters together`);
       }
       await withSharedStore(config, async (store, builtin) => {
-        if (user !== undefined && !(await usersOf(builtin)).has(user)) {
-          throw new CommandError(
-            `there is no user ${user} in ${builtin.users ?? 'auth.builtin.users, which is not set'}`,
-          );
-        }
+        if (user !== undefined) await requireUser(builtin, user);
         const created = await new AccessTokens(store, { readOnly: false }).create({
           name,
           user,
@@ -108,10 +105,6 @@ Example:
         if (found === 0) throw new CommandError(`there is no token ${wanted}`);
       });
     });
-}
-
-function warn(error: Error): void {
-  console.error(`warning: ${error.message}`);
 }
 
 /** They stand in the tokens that clients get for it. In characters. */

@@ -1,13 +1,13 @@
 import { createReadStream } from 'node:fs';
 import { type Descriptor, octetStream } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
-import { isRegistryError, RegistryError } from '../oci/errors.ts';
+import { RegistryError } from '../oci/errors.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import type { Blob, Blobs, Registry } from '../registry/registry.ts';
 import type { Download, UpstreamBlob } from './downloads/download.ts';
 import type { Downloads } from './downloads/downloads.ts';
 import type { GrowingFile } from './downloads/growing-file.ts';
-import { registryError } from './faults.ts';
+import { registryError, unlessUnknown } from './faults.ts';
 import type { Mirrored } from './naming.ts';
 import { isUpstreamError } from './upstream/errors.ts';
 import type { MirrorEvent, Upstream } from './upstream.ts';
@@ -73,7 +73,7 @@ export function createMirroredBlobs(
         const { ended } = downloads;
         const running = await downloads.find(digest);
         if (running !== undefined) return await join(running, digest);
-        const found = await unlessUnknown(kept.get(digest, signal));
+        const found = await unlessUnknown(kept.get(digest, signal), 'BLOB_UNKNOWN');
         if (found !== undefined) return found;
         // One that was under way when we looked may be there now.
         if (downloads.ended !== ended) continue;
@@ -109,13 +109,4 @@ export function createMirroredBlobs(
       };
     },
   };
-}
-
-async function unlessUnknown<T>(promise: Promise<T>): Promise<T | undefined> {
-  try {
-    return await promise;
-  } catch (error) {
-    if (isRegistryError(error, 'BLOB_UNKNOWN')) return undefined;
-    throw error;
-  }
 }

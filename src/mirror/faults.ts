@@ -1,4 +1,4 @@
-import { type ErrorCode, RegistryError } from '../oci/errors.ts';
+import { type ErrorCode, isRegistryError, RegistryError } from '../oci/errors.ts';
 import { isUpstreamError, type UpstreamError } from './upstream/errors.ts';
 
 /** What clients are told who ask for something that an upstream did not give. @param missing when it has no such thing */
@@ -24,6 +24,16 @@ export function registryError(error: unknown, missing: ErrorCode, detail: object
         headers: { 'Retry-After': String(secondsUntil(error)) },
         cause: error,
       });
+  }
+}
+
+/** @param missing the code that says that there is no such thing: then undefined */
+export async function unlessUnknown<T>(promise: Promise<T>, missing: ErrorCode): Promise<T | undefined> {
+  try {
+    return await promise;
+  } catch (error) {
+    if (isRegistryError(error, missing)) return undefined;
+    throw error;
   }
 }
 

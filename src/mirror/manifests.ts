@@ -1,10 +1,10 @@
 import { LRUCache } from 'lru-cache';
-import { isRegistryError, RegistryError } from '../oci/errors.ts';
+import { RegistryError } from '../oci/errors.ts';
 import { mediaTypes } from '../oci/media-type.ts';
 import type { Tag } from '../oci/name.ts';
 import { isDigest, type Reference } from '../oci/reference.ts';
 import type { Manifest, Manifests, Registry } from '../registry/registry.ts';
-import { allowsStale, registryError } from './faults.ts';
+import { allowsStale, registryError, unlessUnknown } from './faults.ts';
 import type { Marks } from './marks.ts';
 import type { Mirrored } from './naming.ts';
 import { isUpstreamError } from './upstream/errors.ts';
@@ -39,7 +39,7 @@ export class MirroredManifests {
   /** @throws RegistryError MANIFEST_UNKNOWN, TOOMANYREQUESTS, UNAVAILABLE */
   async get(mirrored: Mirrored<Upstream>, reference: Reference, signal?: AbortSignal): Promise<Manifest> {
     const { upstream, local } = mirrored;
-    const kept = await unlessUnknown(this.#storeOf(mirrored).get(reference, signal));
+    const kept = await unlessUnknown(this.#storeOf(mirrored).get(reference, signal), 'MANIFEST_UNKNOWN');
     const answer =
       kept !== undefined && (isDigest(reference) || (await this.#isFresh(mirrored, reference)))
         ? ({ manifest: kept, outcome: 'hit' } as const)
@@ -109,7 +109,7 @@ export class MirroredManifests {
       const known =
         descriptor.digest === kept?.descriptor.digest
           ? kept
-          : await unlessUnknown(this.#storeOf(mirrored).get(descriptor.digest));
+          : await unlessUnknown(this.#storeOf(mirrored).get(descriptor.digest), 'MANIFEST_UNKNOWN');
       if (known !== undefined) {
         if (known !== kept) await this.#keep(mirrored, reference, known);
         await this.#mark(mirrored, reference);
@@ -128,14 +128,5 @@ export class MirroredManifests {
 
   #mark({ local }: Mirrored<Upstream>, tag: Tag): Promise<void> {
     return this.#options.marks.put(local, tag, { checked: this.#options.now() });
-  }
-}
-
-async function unlessUnknown<T>(promise: Promise<T>): Promise<T | undefined> {
-  try {
-    return await promise;
-  } catch (error) {
-    if (isRegistryError(error, 'MANIFEST_UNKNOWN')) return undefined;
-    throw error;
   }
 }
