@@ -99,7 +99,10 @@ export class Bucket {
     return this.api.call(
       path,
       async (http) => {
-        const opened = await this.api.objects.get(key, headers, http.abortSignal, slow);
+        const { objects } = this.api;
+        const opened = await (slow
+          ? objects.stream(key, headers, http.abortSignal)
+          : objects.get(key, headers, http.abortSignal));
         if (range === undefined || opened.contentRange?.startsWith(`bytes ${range.start}-`)) return opened;
         opened.body.destroy();
         throw new ForeignAnswerError('a range was asked for, and something else came');

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { ForeignAnswerError, isTransient, NoAnswerError, type Place, retryAfter, storageFault } from './errors.ts';
 import { HttpConnections, NoConnectionError } from './http.ts';
+import { ObjectConnections } from './object-connections.ts';
 import { ObjectRequests } from './objects.ts';
 import type { S3Options } from './options.ts';
 import { sdkHandler } from './sdk-handler.ts';
@@ -128,12 +129,12 @@ export class S3Api {
   readonly objects: ObjectRequests;
   readonly place: Place;
   readonly #connections: HttpConnections;
-  readonly #streams: HttpConnections;
+  readonly #streams: ObjectConnections;
 
   constructor(options: S3Options) {
     const { connect, idle } = limits;
     this.#connections = new HttpConnections({ connect, idle, connections: maxConnections }, options);
-    this.#streams = new HttpConnections({ connect, idle, connections: maxStreams }, options);
+    this.#streams = new ObjectConnections({ connect, idle, connections: maxStreams }, options);
     this.client = createClient(options, this.#connections);
     this.objects = new ObjectRequests(this.client, this.#connections, this.#streams, options);
     const endpoint = options.regionendpoint ?? 'AWS';

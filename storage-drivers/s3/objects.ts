@@ -4,8 +4,9 @@ import { GetObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { SignatureV4 } from '@smithy/signature-v4';
 import { ForeignAnswerError, ServerFault } from './errors.ts';
-import type { HttpAnswer, HttpConnections } from './http.ts';
+import type { HttpAnswer, HttpConnections, HttpRequest } from './http.ts';
 import type { HttpBody } from './http-body.ts';
+import type { ObjectConnections } from './object-connections.ts';
 import type { S3Options } from './options.ts';
 
 /** What a server says of an object. */
@@ -19,10 +20,14 @@ export interface StoredObject {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-export interface OpenedObject extends StoredObject {
+/** The bytes of an object as they come; a chunk is good until the next one is asked for. To be read to its end, or destroyed. */
+export interface ObjectStream extends AsyncIterable<Buffer> {
+  destroy(): void;
+}
+
+export interface OpenedObject<Body extends ObjectStream = ObjectStream> extends StoredObject {
   readonly size: number;
-  /** To be read to its end, or destroyed. */
-  readonly body: HttpBody;
+  readonly body: Body;
 }
 
 /** Where the objects of a bucket are, and what a signature there covers. */
@@ -47,7 +52,7 @@ const maxErrorSize = 64 * 1024;
 export class ObjectRequests {
   readonly #client: S3Client;
   readonly #http: HttpConnections;
-  readonly #streams: HttpConnections;
+  readonly #streams: ObjectConnections;
   readonly #bucket: string;
   readonly #userAgent: string;
   #endpoint: Promise<Endpoint> | undefined;
@@ -56,7 +61,7 @@ export class ObjectRequests {
   constructor(
     client: S3Client,
     http: HttpConnections,
-    streams: HttpConnections,
+    streams: ObjectConnections,
     { bucket, useragent }: Pick<S3Options, 'bucket' | 'useragent'>,
   ) {
     this.#client = client;
@@ -66,14 +71,22 @@ export class ObjectRequests {
     this.#userAgent = useragent === undefined ? 'berth' : `berth ${useragent}`;
   }
 
-  /** @param slow somebody else says how fast it is read */
   async get(
     key: string,
     headers: Readonly<Record<string, string>>,
     signal: AbortSignal,
-    slow = false,
-  ): Promise<OpenedObject> {
-    return opened(await this.#send('GET', key, headers, undefined, signal, slow ? this.#streams : this.#http));
+  ): Promise<OpenedObject<HttpBody>> {
+    const answer = await this.#send('GET', key, headers, undefined, signal);
+    return opened(answer, answer.body);
+  }
+
+  /** For somebody else, who says how fast it is read. */
+  async stream(key: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<OpenedObject> {
+    const answer = await this.#streams.get(await this.#sign('GET', key, headers, undefined), signal);
+    if (answer.body !== undefined) return opened(answer, answer.body);
+    if (answer.status >= 500) throw new ServerFault(answer.status, answer.headers, '');
+    // What is wrong stands in the body, which only the other connections read.
+    return this.get(key, headers, signal);
   }
 
   async head(key: string, signal: AbortSignal): Promise<StoredObject> {
@@ -99,8 +112,18 @@ export class ObjectRequests {
     headers: Readonly<Record<string, string>>,
     body: Uint8Array | Readable | undefined,
     signal: AbortSignal,
-    connections: HttpConnections = this.#http,
   ): Promise<HttpAnswer> {
+    const answer = await this.#http.send({ ...(await this.#sign(method, key, headers, body)), body }, signal);
+    if (answer.status < 300) return answer;
+    throw await faultOf(answer);
+  }
+
+  async #sign(
+    method: string,
+    key: string,
+    headers: Readonly<Record<string, string>>,
+    body: Uint8Array | Readable | undefined,
+  ): Promise<Omit<HttpRequest, 'body'>> {
     this.#endpoint ??= this.#findEndpoint();
     const endpoint = await this.#endpoint.catch((error: unknown) => {
       this.#endpoint = undefined;
@@ -120,10 +143,7 @@ export class ObjectRequests {
       // The SDK learns how far the clock of this machine is off from what servers answer.
       { signingDate: new Date(Date.now() + this.#client.config.systemClockOffset) },
     );
-    const origin = `${protocol}//${host}`;
-    const answer = await connections.send({ origin, path, method, headers: signed.headers, body }, signal);
-    if (answer.status < 300) return answer;
-    throw await faultOf(answer);
+    return { origin: `${protocol}//${host}`, path, method, headers: signed.headers };
   }
 
   /** The rules of AWS are many: the SDK knows where a bucket is, and what a signature for it has to name. */
@@ -155,7 +175,7 @@ function hashOf(body: Uint8Array | Readable | undefined): string {
   return body instanceof Uint8Array ? createHash('sha256').update(body).digest('hex') : 'UNSIGNED-PAYLOAD';
 }
 
-function storedObject({ headers }: HttpAnswer): StoredObject {
+function storedObject({ headers }: Pick<HttpAnswer, 'headers'>): StoredObject {
   const { etag, 'content-length': length, 'last-modified': modified, 'content-range': contentRange } = headers;
   if (etag === undefined) throw foreign('etag');
   const metadata: Record<string, string> = {};
@@ -171,13 +191,13 @@ function storedObject({ headers }: HttpAnswer): StoredObject {
   };
 }
 
-function opened(answer: HttpAnswer): OpenedObject {
+function opened<Body extends ObjectStream>(answer: Pick<HttpAnswer, 'headers'>, body: Body): OpenedObject<Body> {
   try {
     const object = storedObject(answer);
     if (object.size === undefined) throw foreign('content-length');
-    return { ...object, size: object.size, body: answer.body };
+    return { ...object, size: object.size, body };
   } catch (error) {
-    answer.body.destroy();
+    body.destroy();
     throw error;
   }
 }
