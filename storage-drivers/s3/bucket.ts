@@ -3,8 +3,6 @@ import {
   AbortMultipartUploadCommand,
   DeleteObjectCommand,
   DeleteObjectsCommand,
-  ListObjectsV2Command,
-  type ListObjectsV2CommandOutput,
   ListPartsCommand,
 } from '@aws-sdk/client-s3';
 import { type GetOptions, ObjectTooLargeError, StorageError, WriterBusyError } from '../driver.ts';
@@ -18,6 +16,7 @@ import {
   isTaken,
   TruncatedError,
 } from './errors.ts';
+import type { ListAnswer } from './list-answer.ts';
 import type { OpenedObject, StoredObject } from './objects.ts';
 import type { S3Options } from './options.ts';
 import type { Segments } from './segments.ts';
@@ -175,30 +174,30 @@ export class Bucket {
     return { etag, clean: attempts === 1 };
   }
 
+  /** @param query of ListObjectsV2, in its own words */
   async list(
     path: string,
-    input: { Prefix: string; Delimiter?: '/'; StartAfter?: string; MaxKeys?: number; ContinuationToken?: string },
+    query: {
+      readonly prefix: string;
+      readonly delimiter?: '/';
+      readonly 'start-after'?: string;
+      readonly 'max-keys'?: string;
+      readonly 'continuation-token'?: string;
+    },
     options: CallOptions = {},
-  ): Promise<ListObjectsV2CommandOutput> {
-    return this.api.call(
-      path,
-      async (http) =>
-        genuine(
-          await this.api.client.send(new ListObjectsV2Command({ Bucket: this.name, ...input }), http),
-          'IsTruncated',
-        ),
-      options,
-    );
+  ): Promise<ListAnswer> {
+    return this.api.call(path, (http) => this.api.objects.list(query, http.abortSignal), options);
   }
 
   /** Everything below a prefix, in byte order of the key, behind the key `after`; one request for each 1,000. */
   async *listAll(path: string, prefix: string, { after, ...options }: CallOptions & { after?: string } = {}) {
     let token: string | undefined;
     do {
-      const from = token === undefined ? after !== undefined && { StartAfter: after } : { ContinuationToken: token };
-      const page = await this.list(path, { Prefix: prefix, ...from }, options);
-      yield* page.Contents ?? [];
-      token = page.IsTruncated ? page.NextContinuationToken : undefined;
+      const from =
+        token === undefined ? after !== undefined && { 'start-after': after } : { 'continuation-token': token };
+      const page = await this.list(path, { prefix, ...from }, options);
+      yield* page.objects;
+      token = page.next;
     } while (token !== undefined);
   }
 

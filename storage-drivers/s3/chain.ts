@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { _Object as ListedObject } from '@aws-sdk/client-s3';
+import type { ListedObject } from './list-answer.ts';
 
 /**
  * What writers with `append` keep: objects of their own, each named by the number of bytes before it.
@@ -73,15 +73,15 @@ export class Chain {
    * @returns whether it does
    */
   addListed(object: ListedObject): boolean {
-    if (object.Key !== this.nextKey || !object.Size) return false;
-    this.add(object.Size, object.ETag, object.LastModified);
+    if (object.key !== this.nextKey || object.size === 0) return false;
+    this.add(object.size, object.etag, object.modified);
     return true;
   }
 
   /** Whether a listed object is the last chunk. */
-  endsWith({ Key, Size, ETag }: ListedObject): boolean {
+  endsWith({ key, size, etag }: ListedObject): boolean {
     const last = this.#chunks.at(-1);
-    return last !== undefined && Key === last.key && Size === last.size && unquoted(ETag) === last.etag;
+    return last !== undefined && key === last.key && size === last.size && unquoted(etag) === last.etag;
   }
 }
 

@@ -181,8 +181,8 @@ class S3Driver implements StorageDriver {
       return { kind: 'object', size, modified };
     } catch (error) {
       if (!(error instanceof PathNotFoundError)) throw error;
-      const below = await this.#bucket.list(path, { Prefix: `${key}/`, MaxKeys: 1 }, options);
-      if (!below.Contents?.length) throw error;
+      const below = await this.#bucket.list(path, { prefix: `${key}/`, 'max-keys': '1' }, options);
+      if (below.objects.length === 0) throw error;
       return { kind: 'folder', size: 0, modified: undefined };
     }
   }
@@ -197,8 +197,8 @@ class S3Driver implements StorageDriver {
 
   async *objects(path: string, options?: ReadOptions): AsyncGenerator<DatedObject> {
     const prefix = `${this.#bucket.keyOf(path)}/`;
-    for await (const { Key = '', LastModified } of this.#bucket.listAll(path, prefix, options)) {
-      yield { path: Key.slice(prefix.length), modified: LastModified };
+    for await (const { key, modified } of this.#bucket.listAll(path, prefix, options)) {
+      yield { path: key.slice(prefix.length), modified };
     }
   }
 
@@ -219,7 +219,7 @@ class S3Driver implements StorageDriver {
       return this.#delete(path, keys, others);
     }
     const keys: string[] = [];
-    for await (const { Key = '' } of bucket.listAll(path, `${key}/`)) keys.push(Key);
+    for await (const below of bucket.listAll(path, `${key}/`)) keys.push(below.key);
     if (keys.length === 0) {
       await bucket.head(path, key);
       keys.push(key);
@@ -230,10 +230,10 @@ class S3Driver implements StorageDriver {
   async lastWrite(path: string, options?: ReadOptions): Promise<Date | undefined> {
     const bucket = this.#bucket;
     let last: Date | undefined;
-    for await (const { Key = '', LastModified } of bucket.listAll(path, `${bucket.keyOf(path)}/`, options)) {
-      last = later(last, LastModified);
+    for await (const { key, modified } of bucket.listAll(path, `${bucket.keyOf(path)}/`, options)) {
+      last = later(last, modified);
       // Its parts are seen nowhere else.
-      const record = isRecordKey(Key) ? await this.#record(path, Key) : undefined;
+      const record = isRecordKey(key) ? await this.#record(path, key) : undefined;
       if (record !== undefined) last = later(last, await bucket.lastPart(path, record.key, record.uploadId, options));
     }
     return last;
@@ -254,7 +254,7 @@ class S3Driver implements StorageDriver {
   async check({ write = false, signal }: CheckOptions = {}): Promise<void> {
     const path = '/_berth/check';
     // A listing has a body also when it fails, so that it tells what is wrong.
-    await this.#bucket.list(path, { Prefix: this.#bucket.keyOf(path), MaxKeys: 1 }, { signal, attempts: 1 });
+    await this.#bucket.list(path, { prefix: this.#bucket.keyOf(path), 'max-keys': '1' }, { signal, attempts: 1 });
     if (!write) return;
     const probe = `${path}-${randomUUID()}`;
     await this.put(probe, Buffer.from('berth can write here'));

@@ -41,8 +41,8 @@ export async function readKept(bucket: Bucket, path: string, options: ReadKeptOp
     if (!proven) {
       proven = chain.endsWith(object);
       if (!proven) break;
-    } else if (object.Key === markerKey) marked = true;
-    else if (!chain.addListed(object) && object.Key !== undefined) others.add(object.Key);
+    } else if (object.key === markerKey) marked = true;
+    else if (!chain.addListed(object)) others.add(object.key);
   }
   if (!proven) return readKept(bucket, path, { marker, signal });
   if (markerKey !== undefined && !marked) throw new PathNotFoundError(driverName, marker ?? path);

@@ -94,12 +94,12 @@ export async function foldersAmong(
     if (left.length === before) break;
   }
   for (const folder of left) {
-    const { Contents = [] } = await bucket.list(
+    const { objects } = await bucket.list(
       path,
-      { Prefix: `${bucket.keyOf(path)}/${folder}`, MaxKeys: 1 },
+      { prefix: `${bucket.keyOf(path)}/${folder}`, 'max-keys': '1' },
       { signal },
     );
-    if (Contents.length > 0) found.push(folder.slice(0, -1));
+    if (objects.length > 0) found.push(folder.slice(0, -1));
   }
   return found;
 }
@@ -119,13 +119,13 @@ async function readPage(
 ): Promise<ListedPage> {
   const prefix = `${bucket.keyOf(path)}/`;
   const from =
-    token === undefined ? after !== undefined && { StartAfter: prefix + after } : { ContinuationToken: token };
-  const input = { Prefix: prefix, Delimiter: '/', MaxKeys: size, ...from } as const;
-  const { Contents = [], CommonPrefixes = [], ...page } = await bucket.list(path, input, { signal });
-  const objects = Contents.map(({ Key = '' }) => Key.slice(prefix.length));
-  const folders = CommonPrefixes.map(({ Prefix = '' }) => Prefix.slice(prefix.length));
+    token === undefined ? after !== undefined && { 'start-after': prefix + after } : { 'continuation-token': token };
+  const query = { prefix, delimiter: '/', 'max-keys': String(size), ...from } as const;
+  const page = await bucket.list(path, query, { signal });
+  const objects = page.objects.map(({ key }) => key.slice(prefix.length));
+  const folders = page.prefixes.map((folder) => folder.slice(prefix.length));
   const last = [objects.at(-1) ?? '', folders.at(-1) ?? ''].sort().at(-1) ?? '';
-  return { objects, folders, last, token: page.IsTruncated ? page.NextContinuationToken : undefined };
+  return { objects, folders, last, token: page.next };
 }
 
 /** The names that come before a key, while a folder of that name would come after it: `app` and `app-a` of `app-a.b/`. */

@@ -6,6 +6,7 @@ import { SignatureV4 } from '@smithy/signature-v4';
 import { ForeignAnswerError, ServerFault } from './errors.ts';
 import type { HttpAnswer, HttpConnections, HttpRequest } from './http.ts';
 import type { HttpBody } from './http-body.ts';
+import { type ListAnswer, parseListAnswer } from './list-answer.ts';
 import type { ObjectConnections } from './object-connections.ts';
 import type { S3Options } from './options.ts';
 
@@ -46,7 +47,7 @@ const sha256OfNothing = createHash('sha256').digest('hex');
 const maxErrorSize = 64 * 1024;
 
 /**
- * GET, HEAD and PUT of objects, which is most of what a registry asks of a server. They are signed by the SDK's signer but
+ * GET, HEAD and PUT of objects and lists of them, which is most of what a registry asks of a server. They are signed by the SDK's signer but
  * do not go through its commands, whose machinery takes several times the processor time of the request itself.
  */
 export class ObjectRequests {
@@ -106,6 +107,16 @@ export class ObjectRequests {
     return storedObject(answer);
   }
 
+  /** ListObjectsV2. */
+  async list(query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<ListAnswer> {
+    const answer = await this.#http.send(
+      await this.#sign('GET', '', {}, undefined, { 'list-type': '2', ...query }),
+      signal,
+    );
+    if (answer.status >= 300) throw await faultOf(answer);
+    return parseListAnswer((await answer.body.bytes(signal)).toString());
+  }
+
   async #send(
     method: string,
     key: string,
@@ -123,6 +134,7 @@ export class ObjectRequests {
     key: string,
     headers: Readonly<Record<string, string>>,
     body: Uint8Array | Readable | undefined,
+    query: Readonly<Record<string, string>> = {},
   ): Promise<Omit<HttpRequest, 'body'>> {
     this.#endpoint ??= this.#findEndpoint();
     const endpoint = await this.#endpoint.catch((error: unknown) => {
@@ -137,13 +149,15 @@ export class ObjectRequests {
         protocol,
         hostname,
         path,
-        query: {},
+        query,
         headers: { ...headers, host, 'user-agent': this.#userAgent, 'x-amz-content-sha256': hashOf(body) },
       },
       // The SDK learns how far the clock of this machine is off from what servers answer.
       { signingDate: new Date(Date.now() + this.#client.config.systemClockOffset) },
     );
-    return { origin: `${protocol}//${host}`, path, method, headers: signed.headers };
+    const parameters = Object.entries(query).map(([name, value]) => `${name}=${encodeSegment(value)}`);
+    const target = parameters.length === 0 ? path : `${path}?${parameters.join('&')}`;
+    return { origin: `${protocol}//${host}`, path: target, method, headers: signed.headers };
   }
 
   /** The rules of AWS are many: the SDK knows where a bucket is, and what a signature for it has to name. */
