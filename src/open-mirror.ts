@@ -14,6 +14,7 @@ import { Statistics, type UpstreamReport } from './mirror/statistics.ts';
 import { createUpstreamClient } from './mirror/upstream/client.ts';
 import type { UpstreamEvent } from './mirror/upstream/events.ts';
 import type { Upstream } from './mirror/upstream.ts';
+import { keepMirrorStatus, statusStore } from './mirror-status.ts';
 import { isProxy, openProxied, type UpstreamParts } from './proxied-upstream.ts';
 import type { Registry } from './registry/registry.ts';
 import { restrict } from './registry/restrict.ts';
@@ -42,6 +43,8 @@ export interface OpenMirror {
   readonly maxAge: number | undefined;
   /** What it has done so far, and how its upstreams are; absent: nothing is mirrored. */
   readonly report?: () => MirrorReport;
+  /** Begins what goes on beside requests; the storage is there then. */
+  start(): void;
   close(): Promise<void>;
 }
 
@@ -52,7 +55,7 @@ export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
   const { readonly } = config.storage.maintenance;
   const proxy = isProxy(config.proxy) ? config.proxy : undefined;
   if ((proxy === undefined && config.mirror.upstreams.length === 0) || readonly.enabled) {
-    return { registry: hosted, maxAge: undefined, close: async () => {} };
+    return { registry: hosted, maxAge: undefined, start() {}, close: async () => {} };
   }
   const statistics = new Statistics();
   const happened = (upstream: string, event: UpstreamEvent) => {
@@ -84,15 +87,21 @@ export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
     },
     onSent: (sent) => statistics.sent(sent),
   });
+  const report = () => ({
+    upstreams: upstreams.map(({ client }) => statistics.report(client.status())),
+    downloads: downloads.running,
+  });
+  let status: ReturnType<typeof keepMirrorStatus> | undefined;
   return {
     registry: proxy === undefined ? registry : asProxy(registry, proxy.remoteurl),
     maxAge: proxy === undefined || proxy.ttl === 0 ? undefined : proxy.ttl,
-    report: () => ({
-      upstreams: upstreams.map(({ client }) => statistics.report(client.status())),
-      downloads: downloads.running,
-    }),
+    report,
+    start() {
+      status = keepMirrorStatus(createSharedStore(driver, statusStore), { report, log });
+    },
     async close() {
       await downloads.close();
+      await status?.stop();
       await Promise.all(upstreams.map(({ client }) => client.close()));
     },
   };
