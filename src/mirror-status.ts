@@ -81,7 +81,7 @@ export function keepMirrorStatus(store: SharedStore, options: StatusOptions): { 
 
   async function takeOver(): Promise<void> {
     for await (const [other, found] of recordsIn(store)) {
-      // Of several that begin at the same time, one gets it.
+      // Of several that begin at the same time, one gets it. If that dies before it writes, they are lost, and not there twice.
       if (isRunning(found) || !(await store.delete(other))) continue;
       before = sum(before, found.upstreams.map(withoutState));
       if (found.since < since) since = found.since;

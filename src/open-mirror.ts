@@ -97,6 +97,7 @@ export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
     maxAge: proxy === undefined || proxy.ttl === 0 ? undefined : proxy.ttl,
     report,
     start() {
+      log.info('what is pulled through is kept', { upstreams: upstreams.map(({ name }) => name) });
       status = keepMirrorStatus(createSharedStore(driver, statusStore), { report, log });
     },
     async close() {

@@ -189,10 +189,13 @@ test.each(['an account', 'a credential helper'])('a private upstream is logged i
     `#!/bin/sh\nserver=$(cat)\necho "$1 $server" >> ${at('asked')}\necho '{"Username":"reader","Secret":"${passwords.reader}"}'\n`,
     { mode: 0o755 },
   );
-  const account =
-    how === 'an account' ? { username: 'reader', password: passwords.reader } : { exec: { command, lifetime: '1h' } };
+  const account: Record<string, string> =
+    how === 'an account'
+      ? { REGISTRY_PROXY_USERNAME: 'reader', REGISTRY_PROXY_PASSWORD: passwords.reader }
+      : { REGISTRY_PROXY_EXEC_COMMAND: command, REGISTRY_PROXY_EXEC_LIFETIME: '1h' };
   const options = {
-    config: { log: { level: 'debug' }, proxy: { remoteurl: registry.server.url, ...account } },
+    config: { log: { level: 'debug' }, proxy: { remoteurl: registry.server.url } },
+    env: account,
     dataDir: at(how.replaceAll(' ', '-')),
   };
   const proxy = await startBerth(options);

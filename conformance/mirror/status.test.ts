@@ -59,13 +59,13 @@ async function pull(client: RegistryClient | undefined): Promise<void> {
 }
 
 /** @param args behind `berth mirror status <config>` */
-async function status(...args: string[]): Promise<string> {
+async function status(server: Server | undefined, ...args: string[]): Promise<string> {
   const [program, ...command] = berthCommand();
   const { code, stdout, stderr } = await run(program, [
     ...command,
     'mirror',
     'status',
-    servers[0]?.configFile ?? '',
+    server?.configFile ?? '',
     ...args,
   ]);
   expect(code, stderr).toBe(0);
@@ -82,7 +82,7 @@ interface Status {
   }[];
 }
 const statusOf = async (name: string) => {
-  const { processes, upstreams } = JSON.parse(await status('--json')) as Status;
+  const { processes, upstreams } = JSON.parse(await status(servers[0], '--json')) as Status;
   return { processes, ...upstreams.find((one) => one.name === name) };
 };
 
@@ -150,11 +150,41 @@ test('berth mirror status adds up what all servers have done, also those that ha
   await servers[1]?.stop();
   expect(await statusOf('docker.io')).toMatchObject({ ...expected, processes: { running: 1, ended: 1 } });
 
-  const table = await status();
+  const table = await status(servers[0]);
   expect(table).toMatch(/^docker\.io +manifest +2 +1 +1 +\d+ B +/m);
   expect(table).toMatch(/^docker\.io +blob +7 +2 +0 +29\d\.\d KiB +/m);
   expect(table).toMatch(/^quiet\.example +https:\/\/quiet\.example +closed +- +-$/m);
   expect(table).toMatch(/^1 server runs, 1 has ended; counted since 20/m);
+});
+
+test('in a bucket, what clients are sent there for is counted as if they had got it here', async () => {
+  await upstream.up();
+  const server = await startBerth({
+    config: { proxy: { remoteurl: upstream.url } },
+    storage: 's3',
+    redirect: true,
+    dataDir: join(folder.path, 'bucket'),
+  });
+  const client = createRegistryClient(server.url);
+  const target = `/v2/team/app/blobs/${layer.digest}`;
+  await client.expect(200, 'GET', target);
+  const plain = createHttpClient(server.url);
+  await expect.poll(async () => (await plain.request('GET', target)).status, { timeout: 10_000 }).toBe(307);
+  plain.close();
+  client.close();
+  const blobs = async () => {
+    const { upstreams } = JSON.parse(await status(server, '--json')) as Status;
+    return upstreams[0]?.blob as { readonly hits: number };
+  };
+  await expect.poll(async () => (await blobs()).hits, { timeout: 60_000, interval: 1_000 }).toBeGreaterThan(0);
+  const { hits, ...others } = await blobs();
+  expect(others).toEqual({
+    misses: 1,
+    stale: 0,
+    pulledBytes: layer.bytes.length,
+    pushedBytes: (1 + hits) * layer.bytes.length,
+  });
+  await server.stop();
 });
 
 test('berth mirror status of what mirrors nothing says so', async () => {
