@@ -215,7 +215,7 @@ test.each(['an account', 'a credential helper'])('a private upstream is logged i
     const kept = await other.getManifest('team/app', 'v1');
     expect([kept.status, kept.header('warning')]).toEqual([200, expect.stringMatching(/^110 berth /)]);
     expect((await other.getManifest('team/app', 'v2')).status).toBe(404);
-    await expect.poll(() => without.logs(), eventually).toMatch(/WARN .*the credential helper .* failed: code ENOENT/);
+    await expect.poll(() => without.logs(), eventually).toMatch(/WARN .*the credential helper .* failed with ENOENT/);
     other.close();
     await without.stop();
   }

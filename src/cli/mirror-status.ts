@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { formatDuration } from '../config/duration.ts';
 import {
   type EndpointSummary,
   type MirrorStatus,
@@ -87,7 +88,7 @@ function breakerOf({ breakers }: EndpointSummary): string {
 function limitOf({ rateLimit }: EndpointSummary): string {
   if (rateLimit?.remaining === undefined) return '-';
   const { limit, remaining, window } = rateLimit;
-  return `${remaining}${limit === undefined ? '' : ` of ${limit}`}${window === undefined ? '' : ` in ${window} s`}`;
+  return `${remaining}${limit === undefined ? '' : ` of ${limit}`}${window === undefined ? '' : ` in ${formatDuration(1000 * window)}`}`;
 }
 
 function bytes(count: number): string {

@@ -61,18 +61,21 @@ test('one that knows nothing of the server gives nothing, and may know later', a
 });
 
 test.each([
-  ['fails', 'echo geheimnis; echo geheimnis >&2; exit 3', /failed: code 3$/],
-  ['does not read its input', `exec 0<&-; exit 4`, /failed: code 4$/],
+  ['fails', `echo 'no valid providers'; exit 3`, /failed with 3: no valid providers$/],
+  ['fails with an answer', `echo '{"Secret":"geheimnis"}'; exit 3`, /failed with 3$/],
+  ['does not read its input', `exec 0<&-; exit 4`, /failed with 4$/],
   ['writes no JSON', 'echo geheimnis', /wrote no Username and Secret$/],
   ['writes other JSON', `echo '{"Username":"geheimnis"}'`, /wrote no Username and Secret$/],
-])('one that %s is an error without what it wrote', async (_, body, message) => {
+  ['does not end, nor does what it started', 'sleep 30 & sleep 30', /did not end within 1000 ms$/],
+])('one that %s is an error', async (_, body, message) => {
   await helper(body);
-  const error: unknown = await createCredentialHelper({ command, lifetime: 0 })(hub).catch((error: unknown) => error);
+  const credentials = createCredentialHelper({ command, lifetime: 0, timeout: 1000 });
+  const error: unknown = await credentials(hub).catch((error: unknown) => error);
   expect(String(error)).toMatch(message);
   expect(String(error)).not.toContain('geheimnis');
 });
 
 test('one that is not there is an error with its name', async () => {
   const credentials = createCredentialHelper({ command: join(folder, 'nowhere'), lifetime: 0 });
-  await expect(credentials(hub)).rejects.toThrow(/nowhere failed: code ENOENT$/);
+  await expect(credentials(hub)).rejects.toThrow(/nowhere failed with ENOENT$/);
 });

@@ -6,14 +6,16 @@ export interface CredentialHelperOptions {
   readonly command: string;
   /** How long what it says is used, in milliseconds. 0: it is asked each time; undefined: once. */
   readonly lifetime: number | undefined;
+  /** A program that takes longer is ended. In milliseconds; default: 30 s. */
+  readonly timeout?: number;
   readonly now?: () => number;
 }
 
-/** A program that takes longer is ended. In milliseconds. */
-const timeout = 30_000;
-
 /** Of what it writes. In bytes. */
 const maxBuffer = 64 * 1024;
+
+/** Of what it says when it fails. In characters. */
+const maxMessage = 200;
 
 /** What helpers say of a server that they know nothing of (docker-credential-helpers). */
 const notFound = 'credentials not found in native keychain';
@@ -22,18 +24,19 @@ const notFound = 'credentials not found in native keychain';
  * Credentials from a credential helper, as Docker has them: `<command> get` reads the server's address from its standard
  * input and writes `{"Username":…,"Secret":…}`. Who asks for the same server at the same time gets the same.
  *
- * @returns what is given to an upstream; it throws Error when the helper fails, and never with what may be a secret
+ * @returns what is given to an upstream; it throws Error when the helper fails, with what that says of it
  */
 export function createCredentialHelper({
   command,
   lifetime = Number.POSITIVE_INFINITY,
+  timeout = 30_000,
   now = Date.now,
 }: CredentialHelperOptions) {
   let kept: { readonly host: string; readonly credentials: Credentials; readonly until: number } | undefined;
   let running: { readonly host: string; readonly answer: Promise<Credentials | undefined> } | undefined;
 
   async function ask(host: string): Promise<Credentials | undefined> {
-    const credentials = await run(command, host);
+    const credentials = await run(command, host, timeout);
     if (credentials !== undefined) kept = { host, credentials, until: now() + lifetime };
     return credentials;
   }
@@ -52,19 +55,28 @@ export function createCredentialHelper({
 }
 
 /** @returns undefined when it knows nothing of the server */
-function run(command: string, host: string): Promise<Credentials | undefined> {
+function run(command: string, host: string, timeout: number): Promise<Credentials | undefined> {
   return new Promise((resolve, reject) => {
-    const child = execFile(command, ['get'], { timeout, maxBuffer }, (error, stdout) => {
-      if (error !== null) {
-        if (stdout.trim() === notFound) return resolve(undefined);
-        // Neither its message nor what the program wrote: both may hold anything.
-        const reason = error.killed ? `ended after ${timeout} ms` : `code ${error.code ?? error.signal}`;
-        return reject(new Error(`the credential helper ${command} failed: ${reason}`));
+    const child = execFile(command, ['get'], { maxBuffer }, (error, stdout) => {
+      clearTimeout(timer);
+      const fail = (reason: string) => reject(new Error(`the credential helper ${command} ${reason}`));
+      const output = stdout.trim();
+      if (error === null) {
+        const credentials = read(output);
+        return credentials === undefined ? fail('wrote no Username and Secret') : resolve(credentials);
       }
-      const credentials = read(stdout);
-      if (credentials === undefined) reject(new Error(`the credential helper ${command} wrote no Username and Secret`));
-      else resolve(credentials);
+      if (output === notFound) return resolve(undefined);
+      if (error.killed) return fail(`did not end within ${timeout} ms`);
+      // Helpers say on their standard output what went wrong. What begins like an answer may have a secret in it.
+      const said = output === '' || output.startsWith('{') ? '' : `: ${output.slice(0, maxMessage)}`;
+      fail(`failed with ${error.code ?? error.signal}${said}`);
     });
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL');
+      // What it has started may still hold these open.
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+    }, timeout);
     // One that does not want to know closes it.
     child.stdin?.on('error', () => undefined);
     child.stdin?.end(host);
