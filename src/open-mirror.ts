@@ -10,9 +10,14 @@ import type { Log } from './http/log.ts';
 import { Downloads } from './mirror/downloads/downloads.ts';
 import type { Marks } from './mirror/marks.ts';
 import { createMirror } from './mirror/mirror.ts';
+import { Statistics, type UpstreamReport } from './mirror/statistics.ts';
 import { createUpstreamClient } from './mirror/upstream/client.ts';
+import type { UpstreamEvent } from './mirror/upstream/events.ts';
 import type { Upstream } from './mirror/upstream.ts';
+import { keepMirrorStatus, statusStore } from './mirror-status.ts';
+import { isProxy, openProxied, type UpstreamParts } from './proxied-upstream.ts';
 import type { Registry } from './registry/registry.ts';
+import { restrict } from './registry/restrict.ts';
 import { createSharedStore } from './shared-store.ts';
 
 type UpstreamConfig = Config['mirror']['upstreams'][number];
@@ -26,18 +31,41 @@ export interface MirrorParts {
   readonly userAgent: string;
 }
 
+export interface MirrorReport {
+  readonly upstreams: readonly UpstreamReport[];
+  /** Blobs that are on their way. */
+  readonly downloads: number;
+}
+
 export interface OpenMirror {
   readonly registry: Registry;
+  /** How long content is kept after it has come, as `proxy.ttl` says, in milliseconds; undefined: its age does not matter. */
+  readonly maxAge: number | undefined;
+  /** What it has done so far, and how its upstreams are; absent: nothing is mirrored. */
+  readonly report?: () => MirrorReport;
+  /** Begins what goes on beside requests; the storage is there then. */
+  start(): void;
   close(): Promise<void>;
 }
 
-/** Puts the mirror before a registry, as the section `mirror` asks; without upstreams it is the registry itself. Asks nobody yet. */
+/** Puts the mirror before a registry, as the section `mirror` or `proxy` asks; without upstreams it is the registry itself. Asks nobody yet. */
 export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
   const { hosted, store, driver, log } = parts;
   // For maintenance nothing may be stored: what is kept is served under its own name.
   const { readonly } = config.storage.maintenance;
-  if (config.mirror.upstreams.length === 0 || readonly.enabled) return { registry: hosted, close: async () => {} };
-  const upstreams = config.mirror.upstreams.map((upstream) => openUpstream(upstream, parts));
+  const proxy = isProxy(config.proxy) ? config.proxy : undefined;
+  if ((proxy === undefined && config.mirror.upstreams.length === 0) || readonly.enabled) {
+    return { registry: hosted, maxAge: undefined, start() {}, close: async () => {} };
+  }
+  const statistics = new Statistics();
+  const happened = (upstream: string, event: UpstreamEvent) => {
+    statistics.happened(upstream, event);
+    tell(log, event);
+  };
+  const upstreams =
+    proxy === undefined
+      ? config.mirror.upstreams.map((upstream) => openUpstream(upstream, { ...parts, happened }))
+      : [openProxied(proxy, { ...parts, happened })];
   const downloads = new Downloads({
     folder: spoolOf(config),
     onEnd({ digest, size, received }, error) {
@@ -51,20 +79,54 @@ export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
     upstreams,
     downloads,
     marks: marksIn(driver),
-    onEvent({ outcome, upstream, repository, reference, error }) {
+    onEvent(event) {
+      statistics.answered(event);
+      log.debug('answered for an upstream', { ...event });
+      const { outcome, upstream, repository, reference, error } = event;
       if (outcome === 'stale') log.warn('an upstream cannot be asked', { upstream, repository, reference, error });
     },
+    onSent: (sent) => statistics.sent(sent),
   });
+  const report = () => ({
+    upstreams: upstreams.map(({ client }) => statistics.report(client.status())),
+    downloads: downloads.running,
+  });
+  let status: ReturnType<typeof keepMirrorStatus> | undefined;
   return {
-    registry,
+    registry: proxy === undefined ? registry : asProxy(registry, proxy.remoteurl),
+    maxAge: proxy === undefined || proxy.ttl === 0 ? undefined : proxy.ttl,
+    report,
+    start() {
+      log.info('what is pulled through is kept', { upstreams: upstreams.map(({ name }) => name) });
+      status = keepMirrorStatus(createSharedStore(driver, statusStore), { report, log });
+    },
     async close() {
       await downloads.close();
+      await status?.stop();
       await Promise.all(upstreams.map(({ client }) => client.close()));
     },
   };
 }
 
-function openUpstream(config: UpstreamConfig, { log, userAgent }: MirrorParts): Upstream {
+/** What distribution's `proxy` is beyond a mirror: nothing else is in it, and the registry that a client means (`?ns=`) is that one. */
+function asProxy(mirror: Registry, remote: string): Registry {
+  const reason = `this registry is a pull-through cache of ${remote}: push there, delete there`;
+  return restrict(
+    { ...mirror, repository: (name) => mirror.repository(name) },
+    { delete: false, readOnly: true, reason },
+  );
+}
+
+function tell(log: Log, event: UpstreamEvent): void {
+  if (event.type === 'breaker') log.warn('an upstream', { endpoint: event.endpoint, ...event.state });
+  if (event.type !== 'failure') return;
+  const { endpoint, error } = event;
+  // That an upstream does not let us in has a cause when it lies with us: a file or a program that should know a password.
+  const isOurs = error.kind === 'denied' && error.cause !== undefined;
+  log[isOurs ? 'warn' : 'debug']('an endpoint did not give what was asked for', { endpoint, error });
+}
+
+function openUpstream(config: UpstreamConfig, { userAgent, happened }: UpstreamParts): Upstream {
   const { name, username, password, passwordfile, realms, revalidate, maxstale } = config;
   const isHub = name === 'docker.io';
   const { endpoints = [isHub ? 'https://registry-1.docker.io' : `https://${name}`] } = config;
@@ -83,9 +145,7 @@ function openUpstream(config: UpstreamConfig, { log, userAgent }: MirrorParts): 
     }),
     userAgent,
     realmHosts: realms,
-    onEvent(event) {
-      if (event.type === 'breaker') log.warn('an upstream', { endpoint: event.endpoint, ...event.state });
-    },
+    onEvent: (event) => happened(name, event),
   });
   return {
     name,

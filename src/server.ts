@@ -61,6 +61,7 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
   let obstacle: unknown;
   const failing = () => (state === 'starting' ? { server: 'starting' } : health.failing());
   const metrics = await openMetrics(http.debug);
+  if (mirror.report !== undefined) metrics?.mirrors(mirror.report);
   let control: AccessControl | undefined;
   // Until it is there, nothing is served.
   const opened = (): AccessControl => {
@@ -141,6 +142,7 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
   }
   state = 'serving';
   health.start();
+  mirror.start();
   if (!readOnly) purging = startUploadPurging(storage.maintenance.uploadpurging, driver, log);
 
   return {

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import type { StorageDriver } from '../../storage-drivers/driver.ts';
 import { createDriver } from '../../storage-drivers/index.ts';
 import { parseHtpasswd } from '../auth/passwords/htpasswd.ts';
 import type { SharedStore } from '../auth/store.ts';
@@ -26,14 +27,23 @@ export async function withSharedStore<T>(
   const { config, source } = await configure(path);
   const builtin = config.auth?.builtin;
   if (builtin === undefined) throw new CommandError(`${source} has no section auth.builtin`);
-  const { name, parameters } = config.storage.driver;
+  return withStorage(config, source, (driver) => use(createSharedStore(driver, authStore), builtin));
+}
+
+/** The storage of a configuration. @param source where that is from, for errors */
+export async function withStorage<T>(
+  { storage }: Config,
+  source: string,
+  use: (driver: StorageDriver) => Promise<T>,
+): Promise<T> {
+  const { name, parameters } = storage.driver;
   if (name === 'inmemory')
     throw new CommandError(`${source} keeps everything in the memory of the server, which no command can reach`);
   // As the server does: what root makes, it could not read.
-  await becomeOwner(config.storage);
+  await becomeOwner(storage);
   const driver = createDriver(name, revealSecrets(parameters));
   try {
-    return await use(createSharedStore(driver, authStore), builtin);
+    return await use(driver);
   } finally {
     await driver.close?.();
   }

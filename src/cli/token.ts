@@ -5,6 +5,7 @@ import { isRepositoryPattern } from '../config/sections/auth.ts';
 import { CommandError } from './command-error.ts';
 import { parseAge } from './duration.ts';
 import { requireUser, withSharedStore } from './shared-store.ts';
+import { printTable } from './table.ts';
 import { warn } from './warn.ts';
 
 interface CreateOptions {
@@ -77,7 +78,7 @@ Example:
         for await (const one of new AccessTokens(store, { readOnly: true }).list(warn)) tokens.push(one);
         tokens.sort((a, b) => (a.name < b.name ? -1 : 1));
         if (json) console.log(JSON.stringify(tokens, undefined, 2));
-        else printTable(tokens);
+        else printTokens(tokens);
       });
     });
 
@@ -121,7 +122,7 @@ function checkPattern(pattern: string): string {
   throw new CommandError(`${pattern} is no pattern of repository names, such as library/* or team-a/**`);
 }
 
-function printTable(tokens: readonly AccessToken[]): void {
+function printTokens(tokens: readonly AccessToken[]): void {
   const rows = tokens.map(({ id, name, user, grants, expires, lastUsed }) => [
     id,
     name,
@@ -131,15 +132,7 @@ function printTable(tokens: readonly AccessToken[]): void {
     expires === undefined ? 'never' : `${day(expires)}${expires.getTime() <= Date.now() ? ' (expired)' : ''}`,
     lastUsed === undefined ? 'never' : day(lastUsed),
   ]);
-  const all = [['ID', 'NAME', 'USER', 'REPOSITORIES AND ACTIONS', 'EXPIRES', 'LAST USED'], ...rows];
-  const widths = all[0]?.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0))) ?? [];
-  for (const row of all)
-    console.log(
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    );
+  printTable(['ID', 'NAME', 'USER', 'REPOSITORIES AND ACTIONS', 'EXPIRES', 'LAST USED'], rows);
 }
 
 function shortened(text: string): string {

@@ -24,7 +24,7 @@ function load(name: string) {
   return loadConfig({ path: `${folder}${name}`, environment: {}, drivers });
 }
 
-const examples = ['example.yml', 'auth-htpasswd.yml', 'auth-token.yml'];
+const examples = ['example.yml', 'auth-htpasswd.yml', 'auth-token.yml', 'proxy.yml'];
 
 test.each(['config.yml', 'development.yml', 'private.yml', 's3.yml', ...examples])(
   'deploy/config/%s loads without a warning',

@@ -33,6 +33,27 @@ describe('a variable', () => {
     expect((await configWith(environment, part)).http).toMatchObject(http);
   });
 
+  test('reaches all of a proxy, of which an address without a value is none', async () => {
+    const environment = {
+      REGISTRY_PROXY_REMOTEURL: 'https://registry-1.docker.io',
+      REGISTRY_PROXY_USERNAME: 'alice',
+      REGISTRY_PROXY_PASSWORD: 'hunter2',
+      REGISTRY_PROXY_EXEC_COMMAND: 'helper',
+      REGISTRY_PROXY_EXEC_LIFETIME: '0',
+      REGISTRY_PROXY_TTL: '0',
+    };
+    const { proxy } = await configWith(environment, 'proxy: {ttl: 1h}');
+    expect({ ...proxy, password: proxy.password?.reveal() }).toEqual({
+      remoteurl: 'https://registry-1.docker.io',
+      username: 'alice',
+      password: 'hunter2',
+      exec: { command: 'helper', lifetime: 0 },
+      ttl: 0,
+      cachewritetimeout: 300_000,
+    });
+    expect((await configWith({ REGISTRY_PROXY_REMOTEURL: '' })).proxy.remoteurl).toBeUndefined();
+  });
+
   test('wins in the order of the names, the more special later', async () => {
     const environment = { REGISTRY_HTTP_ADDR: ':2', REGISTRY_HTTP: '{addr: ":1", net: tcp}' };
     expect((await configWith(environment)).http.addr).toBe(':2');

@@ -97,9 +97,24 @@ describe('a value that is not allowed', () => {
     ['health: {tcp: [{addr: "db:http"}]}', `health.tcp.0.addr "db:http" ${reached}`],
     ['health: {tcp: [{addr: "db:0"}]}', `health.tcp.0.addr "db:0" ${reached}`],
     ['health: {file: {file: a}}', 'health.file must be a list'],
+    [
+      'proxy: {remoteurl: registry-1.docker.io}',
+      'proxy.remoteurl "registry-1.docker.io" must be a URL such as https://registry.example:5000, without user, password, query and fragment',
+    ],
+    ['proxy: {remoteurl: "http://a", exec: {lifetime: 1h}}', 'proxy.exec.command is missing'],
+    ['proxy: {remoteurl: "http://a", ttl: 7d}', `proxy.ttl "7d" ${time}`],
   ])('%s', async (part, fault) => {
     const text = part.startsWith('storage') ? `version: 0.1\n\n${part}` : fileWith(part);
     expect(await faultsOf(text)).toEqual([`config.yml:3: ${fault}`]);
+  });
+
+  test('a proxy and a mirror exclude each other', async () => {
+    const faults = await faultsOf(fileWith('mirror: {upstreams: [{name: docker.io}]}'), {
+      REGISTRY_PROXY_REMOTEURL: 'https://registry-1.docker.io',
+    });
+    expect(faults).toEqual([
+      expect.stringMatching(/^REGISTRY_PROXY_REMOTEURL: proxy\.remoteurl excludes mirror\.upstreams: /),
+    ]);
   });
 
   test('cipher suites are named as Go does', async () => {
@@ -148,7 +163,6 @@ describe('a key that berth does not act on', () => {
   test.each([
     ['auth: {silly: {realm: a, service: b}}', 'auth.silly'],
     ['auth: silly', 'auth.silly'],
-    ['proxy: {remoteurl: "https://registry-1.docker.io", password: hunter2}', 'proxy'],
     ['middleware: {storage: [{name: cloudfront, options: {a: b}}]}', 'middleware'],
     ['http: {tls: {letsencrypt: {cachefile: /a, email: b}}}', 'http.tls.letsencrypt'],
   ])('is a fault where ignoring it would be unsafe: %s', async (part, key) => {
@@ -159,7 +173,6 @@ describe('a key that berth does not act on', () => {
 
   test.each([
     ['REGISTRY_AUTH_SILLY_REALM', 'a', 'auth.silly'],
-    ['REGISTRY_PROXY_REMOTEURL', 'https://a', 'proxy'],
     ['REGISTRY_MIDDLEWARE_STORAGE_0_NAME', 'redirect', 'middleware'],
     ['REGISTRY_HTTP_TLS_LETSENCRYPT_CACHEFILE', '/a', 'http.tls.letsencrypt'],
   ])('is a fault as a variable too: %s', async (name, value, key) => {
@@ -171,7 +184,6 @@ describe('a key that berth does not act on', () => {
   test.each([
     'auth: none',
     'auth: {none: {}}',
-    'proxy: {remoteurl: ""}',
     'middleware: {storage: [{name: redirect, disabled: true}]}',
     'middleware: {registry: []}',
     'http: {tls: {letsencrypt: {hosts: []}}}',

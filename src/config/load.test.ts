@@ -82,6 +82,7 @@ test('defaults are distribution’s, and relative URLs', async () => {
       disabled: false,
       manifests: { urls: { allow: [], deny: [] }, indexes: { platforms: 'all', platformlist: [] } },
     },
+    proxy: { ttl: 7 * 24 * 3_600_000, cachewritetimeout: 300_000 },
     mirror: { upstreams: [] },
     health: {
       storagedriver: { enabled: false, interval: 10_000, threshold: 0 },

@@ -20,6 +20,12 @@ export function reviewKeys(origins: ReadonlyMap<string, string>): Finding[] {
   need('http.tls.clientcas', 'http.tls.certificate', 'without TLS no client is asked for a certificate');
   need('http.tls.clientauth', 'http.tls.clientcas', 'without them no client is asked for a certificate');
   need('auth.builtin.certificates', 'http.tls.clientcas', 'without them no client has a certificate that is believed');
+  const proxy = origins.get('proxy.remoteurl');
+  if (proxy !== undefined && origins.has('mirror.upstreams')) {
+    const message =
+      'excludes mirror.upstreams: as a proxy, berth takes every name for one of that registry. Take one of them out; an upstream with default: true answers to names without a prefix, too';
+    faults.push({ source: proxy, key: 'proxy.remoteurl', message });
+  }
   return faults;
 }
 

@@ -21,12 +21,6 @@ export const unsupportedKeys: readonly UnsupportedKey[] = [
     active: () => true,
   },
   {
-    path: 'proxy',
-    severity: 'fault',
-    message: 'is not supported: berth is no pull-through cache, clients would find nothing in it. Take the section out',
-    active: (node) => isSet(child(node, 'remoteurl')),
-  },
-  {
     path: 'middleware',
     severity: 'fault',
     message: 'is not supported: content would go other ways than you have laid down. Take the section out',

@@ -1,13 +1,13 @@
 import { isRegistryError, RegistryError } from '../oci/errors.ts';
 import type { RepositoryName } from '../oci/name.ts';
-import type { Referrers, Registry, Repository, Tags } from '../registry/registry.ts';
+import type { Blob, Referrers, Registry, Repository, Tags } from '../registry/registry.ts';
 import { createMirroredBlobs } from './blobs.ts';
 import type { Downloads } from './downloads/downloads.ts';
 import { MirroredManifests } from './manifests.ts';
 import type { Marks } from './marks.ts';
 import { type Mirrored, Names } from './naming.ts';
 import { isUpstreamError } from './upstream/errors.ts';
-import type { MirrorEvent, Upstream } from './upstream.ts';
+import type { MirrorEvent, Sent, Upstream } from './upstream.ts';
 
 export interface MirrorOptions {
   /** What clients push to. Where it has a repository, no upstream is asked for that name. */
@@ -18,6 +18,8 @@ export interface MirrorOptions {
   readonly downloads: Downloads;
   readonly marks: Marks;
   readonly onEvent: (event: MirrorEvent) => void;
+  /** Told of each answer that begins. Default: nobody. */
+  readonly onSent?: (sent: Sent) => void;
   readonly now?: () => number;
 }
 
@@ -26,7 +28,7 @@ export interface MirrorOptions {
  * and served from there.
  */
 export function createMirror(options: MirrorOptions): Registry {
-  const { hosted, store, upstreams, downloads, marks, onEvent, now = Date.now } = options;
+  const { hosted, store, upstreams, downloads, marks, onEvent, onSent = () => undefined, now = Date.now } = options;
   const names = new Names(upstreams);
   const manifests = new MirroredManifests({ store, marks, now, onEvent });
 
@@ -37,9 +39,16 @@ export function createMirror(options: MirrorOptions): Registry {
         message: `${mirrored.local} is a mirror of ${mirrored.upstream.name}: push there, or under another name`,
       });
     };
+    const blobs = createMirroredBlobs(mirrored, { store, downloads, onEvent });
+    const upstream = mirrored.upstream.name;
     return {
       name: mirrored.local,
-      blobs: { ...kept.blobs, ...createMirroredBlobs(mirrored, { store, downloads, onEvent }), mount: refuse },
+      blobs: {
+        ...kept.blobs,
+        stat: blobs.stat,
+        get: async (...asked) => told(await blobs.get(...asked), (bytes) => onSent({ upstream, kind: 'blob', bytes })),
+        mount: refuse,
+      },
       uploads: {
         create: refuse,
         put: refuse,
@@ -47,7 +56,11 @@ export function createMirror(options: MirrorOptions): Registry {
       },
       manifests: {
         ...kept.manifests,
-        get: (reference, signal) => manifests.get(mirrored, reference, signal),
+        async get(reference, signal) {
+          const manifest = await manifests.get(mirrored, reference, signal);
+          onSent({ upstream, kind: 'manifest', bytes: manifest.content.length });
+          return manifest;
+        },
         put: refuse,
       },
       tags: { ...kept.tags, list: mirroredTags(mirrored, kept.tags) },
@@ -97,7 +110,24 @@ export function createMirror(options: MirrorOptions): Registry {
       const byDefault = names.ofDefault(name);
       if (byDefault === undefined) return hosted.repository(name);
       // Without a prefix what is kept here and what is hosted here cannot be told apart: all of it is the upstream's.
-      return byDefault.local === name ? mirroredRepository(byDefault) : hostedOr(name, byDefault);
+      return byDefault.upstream.prefix === '' ? mirroredRepository(byDefault) : hostedOr(name, byDefault);
+    },
+  };
+}
+
+/** A blob that tells how many bytes of it are given out, when it begins. */
+function told(blob: Blob, tell: (bytes: number) => void): Blob {
+  return {
+    descriptor: blob.descriptor,
+    async open(range, signal) {
+      const content = await blob.open(range, signal);
+      tell(content.size);
+      return content;
+    },
+    async redirectUrl(signal) {
+      const url = await blob.redirectUrl(signal);
+      if (url !== undefined) tell(blob.descriptor.size);
+      return url;
     },
   };
 }

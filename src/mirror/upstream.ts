@@ -13,6 +13,17 @@ export interface Upstream extends Naming {
   readonly maxStale: number;
 }
 
+/** Bytes that a client is given. */
+export interface Sent {
+  readonly upstream: string;
+  readonly kind: MirrorEvent['kind'];
+  /**
+   * Of a manifest, or of the part of a blob that was asked for. They count when the answer begins, though the client may leave
+   * before it has all; so do those that it is sent to the storage for, which gives them itself.
+   */
+  readonly bytes: number;
+}
+
 /** What became of a request, for metrics and the log. */
 export interface MirrorEvent {
   /** `hit`: from the storage; `miss`: from the upstream; `stale`: from the storage, as the upstream could not be asked. */

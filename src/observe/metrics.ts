@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { addMirrorMetrics, type MirrorNumbers } from './metrics/mirror.ts';
 
 /** What the server counts and measures. Nothing of prom-client shows; has the shape that the other layers ask for. */
 export interface Metrics {
@@ -14,6 +15,8 @@ export interface Metrics {
   loginFailed(reason: string): void;
   /** A login had to wait because others had failed before it. */
   loginSlowed(): void;
+  /** There is a mirror. @param read asked whenever metrics are */
+  mirrors(read: () => MirrorNumbers): void;
   /** Everything, as Prometheus reads it. */
   exposition(): Promise<Exposition>;
 }
@@ -114,6 +117,7 @@ export function createMetrics(): Metrics {
     },
     loginFailed: (reason) => failures.inc({ reason: reason.replaceAll(' ', '_') }),
     loginSlowed: () => slowed.inc(),
+    mirrors: (read) => addMirrorMetrics(registry, read),
     exposition: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
   };
 }

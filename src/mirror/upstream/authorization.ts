@@ -10,11 +10,11 @@ export interface Credentials {
   readonly password: string;
 }
 
-/** A function is asked each time they are sent, so that a file can be read again. */
+/** A function is asked each time they are sent, so that a file can be read again. @param server to which they are sent */
 export type CredentialsSource =
   | Credentials
   | undefined
-  | (() => Credentials | undefined | Promise<Credentials | undefined>);
+  | ((server: URL) => Credentials | undefined | Promise<Credentials | undefined>);
 
 /** What goes into the header `Authorization` of a request. */
 export interface Grant {
@@ -134,7 +134,7 @@ export class Authorization {
 
   async #meet(demand: Demand): Promise<Grant> {
     if (demand.scheme === 'basic') {
-      const credentials = await this.#credentials();
+      const credentials = await this.#credentials(this.#options.endpoint);
       if (credentials === undefined) throw new ChallengeError('denied', 'it asks for credentials, and there are none');
       return { header: `Basic ${basic(credentials)}`, secret: basic(credentials), fresh: true, isToken: false };
     }
@@ -167,7 +167,7 @@ export class Authorization {
 
   async #ask(realm: URL): Promise<Token> {
     const { endpoint, realmHosts: allowed, guard, fetch, now } = this.#options;
-    const credentials = await this.#credentials();
+    const credentials = await this.#credentials(realm);
     const fault = realmFault(realm, { endpoint, allowed, guard }, credentials !== undefined);
     if (fault !== undefined) throw new ChallengeError('invalid', fault);
     const { value, lifetime } = await fetch({
@@ -180,10 +180,10 @@ export class Authorization {
     return { value, renewAt: received + lifetime - margin, expiresAt: received + lifetime };
   }
 
-  async #credentials(): Promise<Credentials | undefined> {
+  async #credentials(server: URL): Promise<Credentials | undefined> {
     const { credentials } = this.#options;
     try {
-      return typeof credentials === 'function' ? await credentials() : credentials;
+      return typeof credentials === 'function' ? await credentials(server) : credentials;
     } catch (cause) {
       throw new ChallengeError('denied', 'our credentials cannot be read', { cause });
     }

@@ -64,7 +64,7 @@ export async function openBlob(endpoint: Endpoint, request: BlobRequest, signal?
   return {
     endpoint: endpoint.url,
     ...part,
-    body: counted(answer, part.size === undefined ? undefined : part.size - part.start, () => isClosed),
+    body: counted(endpoint, answer, part.size === undefined ? undefined : part.size - part.start, () => isClosed),
     close() {
       isClosed = true;
       answer.body.destroy();
@@ -91,6 +91,7 @@ function rangeOf(answer: EndpointAnswer, start: number): Part {
 
 /** @param isClosed whether nobody wants the rest */
 async function* counted(
+  endpoint: Endpoint,
   answer: EndpointAnswer,
   expected: number | undefined,
   isClosed: () => boolean,
@@ -112,6 +113,7 @@ async function* counted(
     }
   } finally {
     answer.body.destroy();
+    endpoint.received('blob', count);
   }
 }
 

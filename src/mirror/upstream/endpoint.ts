@@ -130,6 +130,11 @@ export class Endpoint {
     }
   }
 
+  /** Tells of content that came from here. @param bytes how many */
+  received(kind: 'manifest' | 'blob', bytes: number): void {
+    this.#options.onEvent({ type: 'received', endpoint: this.url, kind, bytes });
+  }
+
   async close(): Promise<void> {
     await this.#transport.close();
   }

@@ -16,5 +16,12 @@ export type UpstreamEvent =
     }
   /** An endpoint did not give what was asked for; the next one is asked, if there is one. */
   | { readonly type: 'failure'; readonly endpoint: string; readonly error: UpstreamError }
+  /** Content came: a manifest, or as much of a blob as was wanted of it. */
+  | {
+      readonly type: 'received';
+      readonly endpoint: string;
+      readonly kind: 'manifest' | 'blob';
+      readonly bytes: number;
+    }
   /** A circuit breaker changed its state. */
   | { readonly type: 'breaker'; readonly endpoint: string; readonly state: BreakerState };

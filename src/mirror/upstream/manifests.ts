@@ -98,6 +98,7 @@ async function fetchManifest(endpoint: Endpoint, request: ManifestRequest, signa
     throw answer.error('invalid', `a manifest of ${length} bytes, more than ${maxSize}`);
   }
   const content = await answer.bytes(maxSize);
+  endpoint.received('manifest', content.length);
   const said = answer.headers['docker-content-digest'];
   const given = said === undefined ? undefined : tryParseDigest(said);
   if (said !== undefined && given === undefined)

@@ -1,0 +1,55 @@
+import type { Config } from './config/schema.ts';
+import { createUpstreamClient } from './mirror/upstream/client.ts';
+import { createCredentialHelper } from './mirror/upstream/credential-helper.ts';
+import type { UpstreamEvent } from './mirror/upstream/events.ts';
+import type { Upstream } from './mirror/upstream.ts';
+
+export type ProxyConfig = Config['proxy'] & { readonly remoteurl: string };
+
+export interface UpstreamParts {
+  readonly userAgent: string;
+  /** Told of what happens between an upstream, by its name, and us. */
+  readonly happened: (upstream: string, event: UpstreamEvent) => void;
+}
+
+/** Whether the section `proxy` asks for anything. */
+export function isProxy(proxy: Config['proxy']): proxy is ProxyConfig {
+  return proxy.remoteurl !== undefined;
+}
+
+/**
+ * The registry that `proxy` is of, as distribution has it: all names are its own, each tag is asked for each time, and what is
+ * kept is served when it cannot be asked, however old it is.
+ */
+export function openProxied(
+  { remoteurl, username, password, exec }: ProxyConfig,
+  { userAgent, happened }: UpstreamParts,
+): Upstream {
+  const { host } = new URL(remoteurl);
+  const name = hubHosts.has(host) ? 'docker.io' : host;
+  const credentials =
+    exec !== undefined
+      ? createCredentialHelper({ command: exec.command, lifetime: exec.lifetime })
+      : username !== undefined
+        ? { username, password: password?.reveal() ?? '' }
+        : undefined;
+  return {
+    name,
+    aliases: [],
+    prefix: '',
+    isDefault: true,
+    client: createUpstreamClient({
+      name,
+      endpoints: [{ url: remoteurl }],
+      ...(credentials !== undefined && { credentials }),
+      userAgent,
+      onEvent: (event) => happened(name, event),
+    }),
+    admits: () => true,
+    revalidate: 0,
+    maxStale: Number.POSITIVE_INFINITY,
+  };
+}
+
+/** Under which Docker Hub is reached. */
+const hubHosts = new Set(['registry-1.docker.io', 'index.docker.io', 'docker.io']);
