@@ -1,3 +1,4 @@
+import { untilAborted } from '../until-aborted.ts';
 import type { AnswerBody } from './answer-body.ts';
 import { Authorization, ChallengeError, type CredentialsSource, type Grant } from './authorization.ts';
 import { type BreakerOptions, type BreakerState, CircuitBreaker, type Pass } from './breaker.ts';
@@ -228,15 +229,4 @@ async function granted<T>({ info, signal }: Exchange, login: () => Promise<T>): 
     if (!(error instanceof ChallengeError)) throw error;
     throw new UpstreamError(error.kind, info, { reason: error.message, status: 401, cause: error.cause });
   }
-}
-
-/** Waits for what others wait for, too. */
-function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise;
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    if (signal.aborted) abort();
-    signal.addEventListener('abort', abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-  });
 }
