@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { StorageDriver } from '../storage-drivers/driver.ts';
 import { createGlob } from './auth/policy/glob.ts';
 import { ConfigError } from './config/finding.ts';
 import type { Config } from './config/schema.ts';
+import { aliasesOf, dockerHub, prefixOf } from './config/sections/mirror.ts';
 import type { Log } from './http/log.ts';
 import { Downloads } from './mirror/downloads/downloads.ts';
 import type { Marks } from './mirror/marks.ts';
@@ -34,12 +34,11 @@ export interface OpenMirror {
 /** Puts the mirror before a registry, as the section `mirror` asks; without upstreams it is the registry itself. Asks nobody yet. */
 export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
   const { hosted, store, driver, log } = parts;
-  // For maintenance nothing may be stored: what is kept is served under its own name.
-  const { readonly } = config.storage.maintenance;
-  if (config.mirror.upstreams.length === 0 || readonly.enabled) return { registry: hosted, close: async () => {} };
+  if (config.mirror.upstreams.length === 0) return { registry: hosted, close: async () => {} };
   const upstreams = config.mirror.upstreams.map((upstream) => openUpstream(upstream, parts));
   const downloads = new Downloads({
     folder: spoolOf(config),
+    max: config.mirror.maxdownloads,
     onEnd({ digest, size, received }, error) {
       if (error === undefined) log.debug('a blob has come from an upstream', { digest, size });
       else log.warn('a blob did not come whole from an upstream', { digest, size, received, error });
@@ -51,6 +50,11 @@ export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
     upstreams,
     downloads,
     marks: marksIn(driver),
+    // For maintenance nothing may be stored.
+    offline: config.storage.maintenance.readonly.enabled,
+    onFault(fault) {
+      log.error('what has come from an upstream cannot be kept', { ...fault });
+    },
     onEvent({ outcome, upstream, repository, reference, error }) {
       if (outcome === 'stale') log.warn('an upstream cannot be asked', { upstream, repository, reference, error });
     },
@@ -66,9 +70,7 @@ export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
 
 function openUpstream(config: UpstreamConfig, { log, userAgent }: MirrorParts): Upstream {
   const { name, username, password, passwordfile, realms, revalidate, maxstale } = config;
-  const isHub = name === 'docker.io';
-  const { endpoints = [isHub ? 'https://registry-1.docker.io' : `https://${name}`] } = config;
-  const { aliases = isHub ? ['index.docker.io', 'registry-1.docker.io'] : [] } = config;
+  const { endpoints = [name === dockerHub ? 'https://registry-1.docker.io' : `https://${name}`] } = config;
   const ca = config.ca === undefined ? undefined : readCa(config.ca);
   const allowed = config.allow.map(createGlob);
   const denied = config.deny.map(createGlob);
@@ -89,13 +91,14 @@ function openUpstream(config: UpstreamConfig, { log, userAgent }: MirrorParts): 
   });
   return {
     name,
-    aliases,
-    prefix: config.prefix ?? name.replace(/:\d+$/, ''),
+    aliases: aliasesOf(config),
+    prefix: prefixOf(config),
     isDefault: config.default,
     client,
     admits: (remote) => allowed.some((glob) => glob(remote)) && !denied.some((glob) => glob(remote)),
     revalidate,
     maxStale: maxstale,
+    patience: config.patience,
   };
 }
 
@@ -111,11 +114,12 @@ async function readPassword(path: string): Promise<string> {
   return (await readFile(path, 'utf8')).replace(/\r?\n$/, '');
 }
 
-function spoolOf({ mirror, storage }: Config): string {
+/** @returns undefined: one for temporary files */
+function spoolOf({ mirror, storage }: Config): string | undefined {
   if (mirror.spool !== undefined) return mirror.spool;
   const { name, parameters } = storage.driver;
-  const root = name === 'filesystem' ? String(parameters.rootdirectory ?? '/var/lib/registry') : undefined;
-  return root === undefined ? join(tmpdir(), `berth-mirror-${process.pid}`) : join(root, '_berth/mirror/incoming');
+  if (name !== 'filesystem') return undefined;
+  return join(String(parameters.rootdirectory ?? '/var/lib/registry'), '_berth/mirror/incoming');
 }
 
 function marksIn(driver: StorageDriver): Marks {
@@ -127,5 +131,7 @@ function marksIn(driver: StorageDriver): Marks {
       return Number.isNaN(checked) ? undefined : { checked };
     },
     put: (name, tag, { checked }) => store.put(`${name}/_tags/${tag}`, Buffer.from(new Date(checked).toISOString())),
+    isClaimed: async (name) => (await store.get(`${name}/_mirrored`)) !== undefined,
+    claim: (name) => store.put(`${name}/_mirrored`, Buffer.from(new Date().toISOString())),
   };
 }

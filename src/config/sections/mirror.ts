@@ -46,31 +46,63 @@ const upstream = z.object({
   revalidate: duration('allowed').default(minute),
   /** How long after that it is served when the upstream cannot be asked. Milliseconds; default: 720h (30 days). */
   maxstale: duration('allowed').default(30 * day),
+  /**
+   * How long the upstream is waited for when there is a tag that may be served as it was; it is asked to the end all the same.
+   * Milliseconds; default: 3s.
+   */
+  patience: duration('allowed').default(3_000),
 });
+
+/** As it is called in names and settings. */
+export const dockerHub = 'docker.io';
+
+type Named = Readonly<{ name: string; prefix?: string | undefined; aliases?: readonly string[] | undefined }>;
+
+/** Before the names of its repositories here. */
+export function prefixOf({ name, prefix }: Named): string {
+  return prefix ?? name.replace(/:\d+$/, '');
+}
+
+/** Names beside its own. */
+export function aliasesOf({ name, aliases }: Named): readonly string[] {
+  return aliases ?? (name === dockerHub ? ['index.docker.io', 'registry-1.docker.io'] : []);
+}
 
 /** `mirror`, an addition of berth: registries of which it keeps what is pulled through it. */
 export const mirrorSection = z
   .object({
     /** Default: none. */
     upstreams: z.array(upstream).default([]),
-    /** Path of a folder where blobs are gathered while they come. Default: `_berth/mirror` in the storage, else the system's. */
+    /** Path of a folder where blobs are gathered while they come. Default: `_berth/mirror/incoming` in the storage if that is a file system, else one for temporary files. */
     spool: text.optional(),
+    /** How many blobs come at once; who asks for one more waits. Default: 32. */
+    maxdownloads: z.int().positive().default(32),
   })
   .superRefine(({ upstreams }, context) => {
-    const taken = new Map<string, string>();
-    for (const [index, { name, aliases = [], prefix, password, passwordfile, username }] of upstreams.entries()) {
-      const complain = (path: string, message: string) =>
-        context.addIssue({ code: 'custom', path: ['upstreams', index, path], message });
-      for (const [path, key] of [
-        ['name', `name ${name}`],
-        ['prefix', `prefix ${prefix ?? name}`],
-        ...aliases.map((alias) => ['aliases', `name ${alias}`] as const),
-      ] as const) {
-        if (taken.has(key)) complain(path, `is that of another upstream too, ${taken.get(key)}`);
-        taken.set(key, name);
+    const complain = (index: number, path: string, message: string) =>
+      context.addIssue({ code: 'custom', path: ['upstreams', index, path], message });
+    const named = new Map<string, string>();
+    const prefixed = new Map<string, string>();
+    for (const [index, upstream] of upstreams.entries()) {
+      const { name, password, passwordfile, username } = upstream;
+      const called = [['name', name], ...aliasesOf(upstream).map((alias) => ['aliases', alias])] as const;
+      for (const [path = '', given = ''] of called) {
+        const other = named.get(given.toLowerCase());
+        if (other !== undefined) complain(index, path, `${given} is a name of ${other} already`);
+        else named.set(given.toLowerCase(), name);
       }
-      if (password !== undefined && passwordfile !== undefined) complain('passwordfile', 'excludes password');
-      if ((password ?? passwordfile) !== undefined && username === undefined) complain('username', 'is missing');
+      const prefix = prefixOf(upstream);
+      for (const [other, owner] of prefixed) {
+        if (!`${prefix}/`.startsWith(`${other}/`) && !`${other}/`.startsWith(`${prefix}/`)) continue;
+        complain(
+          index,
+          'prefix',
+          `${prefix} and ${other}, the prefix of ${owner}, overlap: give one of them another prefix (without one it is the name, without the port)`,
+        );
+      }
+      prefixed.set(prefix, name);
+      if (password !== undefined && passwordfile !== undefined) complain(index, 'passwordfile', 'excludes password');
+      if ((password ?? passwordfile) !== undefined && username === undefined) complain(index, 'username', 'is missing');
     }
     if (upstreams.filter(({ default: isDefault }) => isDefault).length > 1) {
       context.addIssue({ code: 'custom', path: ['upstreams'], message: 'can have one default only' });

@@ -1,6 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
 import {
-  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -10,13 +9,15 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { digestOf } from '../../oci/digest.ts';
+import { parseRepositoryName } from '../../oci/name.ts';
 import type { ContentReader } from '../../registry/registry.ts';
-import { DigestMismatchError, type UpstreamBlob } from './download.ts';
+import { DigestMismatchError, type DownloadSource, type UpstreamBlob } from './download.ts';
 import { Downloads } from './downloads.ts';
 
 let folder: string;
@@ -37,8 +38,10 @@ const digest = digestOf(content);
 const whole = { start: 0, end: content.length - 1 };
 class BrokenOff extends Error {}
 
+type Answered = Pick<UpstreamBlob, 'size' | 'start' | 'body'> & { readonly endpoint?: string };
+
 /** An upstream: what it does at each request, and what was asked of it. */
-function upstream(...answers: ((start: number) => AsyncGenerator<Buffer> | UpstreamBlob)[]) {
+function upstream(...answers: ((start: number) => AsyncGenerator<Buffer> | Answered)[]) {
   const asked: number[] = [];
   let closed = 0;
   const open = async (start: number): Promise<UpstreamBlob> => {
@@ -48,8 +51,9 @@ function upstream(...answers: ((start: number) => AsyncGenerator<Buffer> | Upstr
     if (given === undefined) throw new Error('nothing to answer');
     const blob = 'size' in given ? given : { size: content.length, start, body: given };
     return {
+      endpoint: 'https://upstream',
       ...blob,
-      close: async () => {
+      close() {
         closed += 1;
       },
     };
@@ -69,24 +73,37 @@ async function* thenBreaksOff(start: number, end: number): AsyncGenerator<Buffer
   throw new BrokenOff('the connection was reset');
 }
 
-function begin(open: (start: number, signal: AbortSignal) => Promise<UpstreamBlob>, downloads = newDownloads()) {
-  return downloads.of(digest, {
+const team = parseRepositoryName('team/app');
+
+function sourceOf(open: DownloadSource['open'], over: Partial<DownloadSource> = {}): DownloadSource {
+  return {
+    digest,
+    repository: team,
     open,
-    isTransient: (error) => error instanceof BrokenOff,
+    judge: (error) => (error instanceof BrokenOff ? 'transient' : 'final'),
+    distrust: () => false,
     wait: async () => {},
-    async store(file) {
-      copyFileSync(file.path, stored);
-    },
-  });
+    store: (bytes) => writeFile(stored, bytes()),
+    ...over,
+  };
 }
 
-function newDownloads() {
-  return new Downloads({ folder: join(folder, 'spool'), onEnd: (_, error) => ends.push(error) });
+function begin(open: DownloadSource['open'], downloads = newDownloads(), over: Partial<DownloadSource> = {}) {
+  return downloads.of(sourceOf(open, over)).begun();
 }
 
-async function bytesOf(reader: ContentReader): Promise<Buffer> {
+function newDownloads(max = 10) {
+  return new Downloads({ folder: join(folder, 'spool'), max, onEnd: (_, error) => ends.push(error) });
+}
+
+function opened(reader: ContentReader | undefined): ContentReader {
+  if (reader === undefined) throw new Error('it has ended');
+  return reader;
+}
+
+async function bytesOf(reader: ContentReader | undefined): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  for await (const chunk of reader) chunks.push(Buffer.from(chunk));
+  for await (const chunk of opened(reader)) chunks.push(Buffer.from(chunk));
   return Buffer.concat(chunks);
 }
 
@@ -126,7 +143,7 @@ test('the first byte is given before the last has come', async () => {
     yield* from(500_000);
   });
   const download = await begin(open);
-  const reader = download.read(whole)[Symbol.asyncIterator]();
+  const reader = opened(download.read(whole))[Symbol.asyncIterator]();
   const first = await reader.next();
   expect(first.done).toBe(false);
   expect(download.received).toBeLessThanOrEqual(500_000);
@@ -159,9 +176,11 @@ describe('an upstream that breaks off', () => {
   test('and knows no ranges sends it all again, which is not stored twice', async () => {
     const { open } = upstream(
       (start) => thenBreaksOff(start, 1_000_001),
-      () => ({ size: content.length, start: 0, body: from(0), close: async () => {} }),
+      () => ({ size: content.length, start: 0, body: from(0) }),
     );
-    expect((await bytesOf((await begin(open)).read(whole))).equals(content)).toBe(true);
+    const download = await begin(open);
+    expect((await bytesOf(download.read(whole))).equals(content)).toBe(true);
+    await download.stored;
     expect(readFileSync(stored).equals(content)).toBe(true);
   });
 
@@ -190,7 +209,7 @@ describe('an upstream that lies', () => {
     const chunks: Buffer[] = [];
     await expect(
       (async () => {
-        for await (const chunk of download.read(whole)) chunks.push(Buffer.from(chunk));
+        for await (const chunk of download.read(whole) ?? []) chunks.push(Buffer.from(chunk));
       })(),
     ).rejects.toThrow(DigestMismatchError);
     expect(Buffer.concat(chunks).length).toBeLessThan(content.length);
@@ -199,11 +218,11 @@ describe('an upstream that lies', () => {
   });
 
   test.each([
-    ['too many bytes', () => ({ size: content.length, start: 0, body: twice(), close: async () => {} })],
+    ['too many bytes', () => ({ size: content.length, start: 0, body: twice() })],
     ['another size the second time', secondTime({ size: content.length + 1 })],
     ['a later beginning', secondTime({ start: 1_500_000 })],
   ])('with %s stores nothing', async (_, answer) => {
-    const { open } = upstream(answer as (start: number) => UpstreamBlob);
+    const { open } = upstream(answer as (start: number) => Answered);
     const download = await begin(open);
     await expect(download.stored).rejects.toThrow();
     expect(existsSync(stored)).toBe(false);
@@ -216,8 +235,8 @@ describe('an upstream that lies', () => {
   }
 
   function secondTime(over: Partial<UpstreamBlob>) {
-    return (start: number): UpstreamBlob => {
-      const blob = { size: content.length, start, body: thenBreaksOff(start, 1_000_000), close: async () => {} };
+    return (start: number): Answered => {
+      const blob = { size: content.length, start, body: thenBreaksOff(start, 1_000_000) };
       return start === 0 ? blob : { ...blob, body: from(start), ...over };
     };
   }
@@ -252,7 +271,7 @@ describe('readers that leave', () => {
     });
     const download = await begin(open);
     await vi.waitFor(() => expect(download.received).toBe(bytes));
-    const reader = download.read(whole)[Symbol.asyncIterator]();
+    const reader = opened(download.read(whole))[Symbol.asyncIterator]();
     await reader.next();
     await reader.return?.();
     return { download, go };
@@ -289,13 +308,13 @@ describe('readers that leave', () => {
 test('a reader that is slow, aborted or closed holds up nobody, and leaves nothing open', async () => {
   const { open } = upstream((start) => from(start));
   const download = await begin(open);
-  const slow = download.read(whole)[Symbol.asyncIterator]();
+  const slow = opened(download.read(whole))[Symbol.asyncIterator]();
   await slow.next();
   const aborter = new AbortController();
   const aborted = bytesOf(download.read(whole, aborter.signal));
   aborter.abort(new Error('the client has gone'));
   await expect(aborted).rejects.toThrow('the client has gone');
-  await download.read(whole).close();
+  await download.read(whole)?.close();
   await download.stored;
   const hash = createHash('sha256').update(content.subarray(0, 262_144));
   // It still reads what has no name any more.
@@ -306,7 +325,8 @@ test('what a process that died has left is removed, what another one is at is no
   const open = async (_: number, signal: AbortSignal): Promise<UpstreamBlob> => ({
     size: content.length,
     start: 0,
-    close: async () => {},
+    close: () => {},
+    endpoint: 'https://upstream',
     body: (async function* () {
       yield content.subarray(0, 1000);
       await delay(60_000, undefined, { signal });
