@@ -107,6 +107,10 @@ export class MirroredBlobs {
           return undefined;
         });
         if (download === undefined) continue;
+        if (download.hasEnded) {
+          await download.stored.catch(() => undefined);
+          continue;
+        }
         if (download.isFor(local)) return download;
         await this.#prove(mirrored, digest, download.size, signal);
         if (download.add(local)) return download;

@@ -121,11 +121,16 @@ export class Download {
     return this.#file.written;
   }
 
+  /** Whether nothing comes of it any more: it has been stored, or has failed. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
   isFor(repository: RepositoryName): boolean {
     return this.#repositories.has(repository);
   }
 
-  /** Is for one more repository from now on. @returns false when it is too late for that: it has been stored, or has failed */
+  /** Is for one more repository from now on. @returns false when it has ended */
   add(repository: RepositoryName): boolean {
     if (!this.#hasEnded) this.#repositories.add(repository);
     return !this.#hasEnded;
