@@ -24,7 +24,10 @@ export interface TestMirror {
   readonly hosted: Registry;
   readonly store: Registry;
   readonly downloads: Downloads;
+  /** By `name:tag`. */
   readonly marks: Map<string, Mark>;
+  /** The same, for another mirror over the same storage. */
+  readonly shared: Marks;
   readonly events: MirrorEvent[];
   readonly faults: MirrorFault[];
   /** What it takes for the time, in milliseconds since 1970. */
@@ -41,7 +44,7 @@ export async function mirrorOver(
   const folder = await mkdtemp(join(tmpdir(), 'berth-mirror-test-'));
   const marks = new Map<string, Mark>();
   const claimed = new Set<RepositoryName>();
-  const kept: Marks = {
+  const shared: Marks = {
     get: async (name, tag: Tag) => marks.get(`${name}:${tag}`),
     put: async (name, tag, mark) => {
       marks.set(`${name}:${tag}`, mark);
@@ -85,6 +88,7 @@ export async function mirrorOver(
     store,
     downloads,
     marks,
+    shared,
     events,
     faults,
     repository: (name) => mirror.registry.repository(parseRepositoryName(name)),
@@ -93,7 +97,7 @@ export async function mirrorOver(
       store,
       upstreams: [upstream],
       downloads,
-      marks: kept,
+      marks: shared,
       onEvent: (event) => events.push(event),
       onFault: (fault) => faults.push(fault),
       now: () => mirror.now,
