@@ -174,6 +174,14 @@ describe('a storage that takes nothing', () => {
   });
 });
 
+test('without a folder to gather it in, a blob goes from the upstream to the client', async () => {
+  const { repository, faults } = await mirrorOver(createInMemoryDriver(), [upstream.url], { spool: '/dev/null/spool' });
+  const found = await repository('docker.io/team/app').blobs.get(digest);
+  expect((await bytesOf(found)).equals(layer)).toBe(true);
+  expect((await bytesOf(found, { start: 7, end: 99 })).equals(layer.subarray(7, 100))).toBe(true);
+  expect(faults).toMatchObject([{ reference: digest, error: { name: 'SpoolError' } }]);
+});
+
 describe('wrong bytes', () => {
   const wrong = Buffer.from(layer);
   wrong[0] = (wrong[0] ?? 0) ^ 1;

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -19,6 +20,8 @@ import { parseRepositoryName } from '../../oci/name.ts';
 import type { ContentReader } from '../../registry/registry.ts';
 import { DigestMismatchError, type DownloadSource, type UpstreamBlob } from './download.ts';
 import { Downloads } from './downloads.ts';
+import { SpoolError } from './growing-file.ts';
+import { Slots } from './slots.ts';
 
 let folder: string;
 let stored: string;
@@ -347,4 +350,104 @@ test('what a process that died has left is removed, what another one is at is no
   await downloads.close();
   await download.stored.catch(() => undefined);
   expect(downloads.running).toBe(0);
+});
+
+describe('the folder', () => {
+  test('is made anew when somebody has removed it', async () => {
+    const { open } = upstream((start) => from(start));
+    const downloads = newDownloads();
+    for (let count = 0; count < 2; count += 1) {
+      const download = await begin(open, downloads);
+      expect((await bytesOf(download.read(whole))).equals(content)).toBe(true);
+      await download.stored;
+      await vi.waitFor(() => expect(downloads.running).toBe(0));
+      rmSync(join(folder, 'spool'), { recursive: true });
+    }
+  });
+
+  test('that could not be made is tried again', async () => {
+    const { open, closed } = upstream((start) => from(start));
+    const downloads = newDownloads();
+    writeFileSync(join(folder, 'spool'), 'in the way');
+    await expect(begin(open, downloads)).rejects.toThrow(SpoolError);
+    expect(closed()).toBe(1);
+    rmSync(join(folder, 'spool'));
+    await (await begin(open, downloads)).stored;
+  });
+
+  test('for temporary files is nobody else’s', async () => {
+    const before = process.env.TMPDIR;
+    process.env.TMPDIR = folder;
+    try {
+      const usual = join(folder, `berth-mirror-${process.getuid?.() ?? -1}`);
+      mkdirSync(usual, { mode: 0o777 });
+      chmodSync(usual, 0o777);
+      const { open } = upstream((start) => from(start));
+      const downloads = new Downloads({ max: 1, onEnd: () => {} });
+      await (await begin(open, downloads)).stored;
+      expect(readdirSync(usual)).toEqual([]);
+      await downloads.close();
+    } finally {
+      if (before === undefined) delete process.env.TMPDIR;
+      else process.env.TMPDIR = before;
+    }
+  });
+});
+
+test('readers have the last byte before the storage has it, and when it never will', async () => {
+  const { open } = upstream((start) => from(start));
+  let fail: (error: Error) => void = () => {};
+  const storing = new Promise<void>((_, reject) => {
+    fail = reject;
+  });
+  const download = await begin(open, newDownloads(), { store: () => storing });
+  expect((await bytesOf(download.read(whole))).equals(content)).toBe(true);
+  expect(download.hasEnded).toBe(false);
+  const slow = opened(download.read(whole))[Symbol.asyncIterator]();
+  await slow.next();
+  fail(new Error('the disk is full'));
+  await expect(download.stored).rejects.toThrow('the disk is full');
+  expect(download.add(team)).toBe(false);
+  let rest = 0;
+  for (let next = await slow.next(); !next.done; next = await slow.next()) rest += next.value.length;
+  expect(rest).toBeGreaterThan(content.length / 2);
+  // Now nobody holds it open.
+  await vi.waitFor(() => expect(download.read(whole)).toBeUndefined());
+});
+
+test('whoever joins while it is stored gets it, too', async () => {
+  const { open } = upstream((start) => from(start));
+  const other = parseRepositoryName('team/other');
+  const storedFor: string[] = [];
+  const download = await begin(open, newDownloads(), {
+    async store(_, repository) {
+      if (storedFor.length === 0) expect(download.add(other)).toBe(true);
+      storedFor.push(repository);
+    },
+  });
+  await download.stored;
+  expect(storedFor).toEqual(['team/app', 'team/other']);
+});
+
+test('no more come at once than may; who has waited longest is next, and who has left is not', async () => {
+  const slots = new Slots(1);
+  const { signal } = new AbortController();
+  const leaving = new AbortController();
+  const order: string[] = [];
+  const take = async (name: string, left = signal) => {
+    const leave = await slots.take(left);
+    order.push(name);
+    return leave;
+  };
+  const first = await take('first');
+  const second = take('second', leaving.signal);
+  const third = take('third');
+  const fourth = take('fourth');
+  leaving.abort(new Error('gone'));
+  await expect(second).rejects.toThrow('gone');
+  first();
+  (await third)();
+  (await fourth)();
+  (await take('fifth'))();
+  expect(order).toEqual(['first', 'third', 'fourth', 'fifth']);
 });

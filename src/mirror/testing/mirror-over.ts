@@ -17,6 +17,8 @@ export interface MirrorSettings {
   readonly client?: Partial<UpstreamClientOptions>;
   readonly mirror?: Partial<MirrorOptions>;
   readonly maxDownloads?: number;
+  /** Default: one that is there. */
+  readonly spool?: string;
 }
 
 export interface TestMirror {
@@ -72,7 +74,8 @@ export async function mirrorOver(
     patience: 60_000,
     ...settings.upstream,
   };
-  const downloads = new Downloads({ folder: join(folder, 'spool'), max: settings.maxDownloads ?? 10, onEnd: () => {} });
+  const { maxDownloads: max = 10, spool = join(folder, 'spool') } = settings;
+  const downloads = new Downloads({ folder: spool, max, onEnd: () => {} });
   const hosted = createStorageRegistry({ driver });
   const store = createStorageRegistry({ driver, validation: { ...defaultValidation, references: false } });
   const events: MirrorEvent[] = [];
