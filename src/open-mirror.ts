@@ -11,6 +11,7 @@ import { Downloads } from './mirror/downloads/downloads.ts';
 import type { Marks } from './mirror/marks.ts';
 import { createMirror } from './mirror/mirror.ts';
 import { createUpstreamClient } from './mirror/upstream/client.ts';
+import { proxiesIn } from './mirror/upstream/proxies.ts';
 import type { Upstream } from './mirror/upstream.ts';
 import type { Registry } from './registry/registry.ts';
 import { createSharedStore } from './shared-store.ts';
@@ -69,7 +70,7 @@ export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
 }
 
 function openUpstream(config: UpstreamConfig, { log, userAgent }: MirrorParts): Upstream {
-  const { name, username, password, passwordfile, realms, revalidate, maxstale } = config;
+  const { name, username, password, passwordfile, realms, timeouts, revalidate, maxstale } = config;
   const { endpoints = [name === dockerHub ? 'https://registry-1.docker.io' : `https://${name}`] } = config;
   const ca = config.ca === undefined ? undefined : readCa(config.ca);
   const allowed = config.allow.map(createGlob);
@@ -84,6 +85,12 @@ function openUpstream(config: UpstreamConfig, { log, userAgent }: MirrorParts): 
       }),
     }),
     userAgent,
+    proxies: proxiesIn(process.env),
+    timeouts: {
+      connect: timer(timeouts.connect),
+      header: timer(timeouts.answer),
+      idle: timer(timeouts.idle),
+    },
     realmHosts: realms,
     onEvent(event) {
       if (event.type === 'breaker') log.warn('an upstream', { endpoint: event.endpoint, ...event.state });
@@ -98,8 +105,13 @@ function openUpstream(config: UpstreamConfig, { log, userAgent }: MirrorParts): 
     admits: (remote) => allowed.some((glob) => glob(remote)) && !denied.some((glob) => glob(remote)),
     revalidate,
     maxStale: maxstale,
-    patience: config.patience,
+    patience: timer(config.patience),
   };
+}
+
+/** Timers cannot wait longer. @param duration in milliseconds */
+function timer(duration: number): number {
+  return Math.min(duration, 2 ** 31 - 1);
 }
 
 function readCa(path: string): string {

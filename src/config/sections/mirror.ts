@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { duration, flag, httpUrl, secret, text } from '../values.ts';
+import { count, duration, flag, httpUrl, secret, text } from '../values.ts';
 import { isRepositoryPattern } from './auth.ts';
 
 const minute = 60_000;
@@ -31,6 +31,7 @@ const upstream = z.object({
   default: flag.default(false),
   /** Of an account there. Default: none. */
   username: text.optional(),
+  /** Also by a variable: `REGISTRY_MIRROR_UPSTREAMS_0_PASSWORD` is that of the first upstream. */
   password: secret.optional(),
   /** Path of a file with the password, in place of `password`; read each time it is needed. Default: none. */
   passwordfile: text.optional(),
@@ -38,6 +39,17 @@ const upstream = z.object({
   ca: text.optional(),
   /** Hosts of its token server, where that is on a site of another name: `auth.example.com`. Default: none. */
   realms: z.array(text).default([]),
+  /** How long it is waited for. None is for a whole answer: what comes slowly comes. */
+  timeouts: z
+    .object({
+      /** For a connection. Milliseconds; default: 10s. */
+      connect: duration('refused').default(10_000),
+      /** From a request until its answer begins. Milliseconds; default: 30s. */
+      answer: duration('refused').default(30_000),
+      /** For more of an answer that has begun. Milliseconds; default: 1m. */
+      idle: duration('refused').default(minute),
+    })
+    .prefault({}),
   /** Which of its repositories are mirrored, as it calls them. Default: all. */
   allow: patterns.default(['**']),
   /** Which of these are not. Default: none. */
@@ -76,7 +88,7 @@ export const mirrorSection = z
     /** Path of a folder where blobs are gathered while they come. Default: `_berth/mirror/incoming` in the storage if that is a file system, else one for temporary files. */
     spool: text.optional(),
     /** How many blobs come at once; who asks for one more waits. Default: 32. */
-    maxdownloads: z.int().positive().default(32),
+    maxdownloads: count(1).default(32),
   })
   .superRefine(({ upstreams }, context) => {
     const complain = (index: number, path: string, message: string) =>
@@ -88,17 +100,15 @@ export const mirrorSection = z
       const called = [['name', name], ...aliasesOf(upstream).map((alias) => ['aliases', alias])] as const;
       for (const [path = '', given = ''] of called) {
         const other = named.get(given.toLowerCase());
-        if (other !== undefined) complain(index, path, `${given} is a name of ${other} already`);
+        if (other !== undefined)
+          complain(index, path, `${path === 'name' ? '' : `${given} `}is a name of ${other} already`);
         else named.set(given.toLowerCase(), name);
       }
       const prefix = prefixOf(upstream);
       for (const [other, owner] of prefixed) {
         if (!`${prefix}/`.startsWith(`${other}/`) && !`${other}/`.startsWith(`${prefix}/`)) continue;
-        complain(
-          index,
-          'prefix',
-          `${prefix} and ${other}, the prefix of ${owner}, overlap: give one of them another prefix (without one it is the name, without the port)`,
-        );
+        const advice = 'give one of them another prefix (without one it is the name, without the port)';
+        complain(index, 'prefix', `overlaps with ${other}, the prefix of ${owner}: ${advice}`);
       }
       prefixed.set(prefix, name);
       if (password !== undefined && passwordfile !== undefined) complain(index, 'passwordfile', 'excludes password');

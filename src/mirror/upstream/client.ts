@@ -14,6 +14,7 @@ import type { UpstreamEvent } from './events.ts';
 import type { Timeouts } from './http.ts';
 import { listReferrers, listTags, referrersTag, type Tags, type TagsPage } from './lists.ts';
 import { getManifest, headManifest, type ManifestHead } from './manifests.ts';
+import type { Proxies } from './proxies.ts';
 import type { RateLimit } from './rate-limit.ts';
 import { isSameSite } from './realm.ts';
 
@@ -34,6 +35,8 @@ export interface UpstreamClientOptions {
   /** Of the origin, the last endpoint; other endpoints get them only if they are taken to have the same owner. */
   readonly credentials?: CredentialsSource;
   readonly userAgent: string;
+  /** Default: none; this machine is reached without. */
+  readonly proxies?: Proxies;
   /** Default: 10 s, 30 s, 60 s. */
   readonly timeouts?: Partial<Timeouts>;
   /** Hosts of token servers beside those on the site of an endpoint: `auth.example.com`, with or without port, `*.example.com`. */
@@ -198,6 +201,7 @@ function endpointsOf(options: UpstreamClientOptions, onEvent: (event: UpstreamEv
       upstream,
       credentials: endpoint.credentials ?? (isTheirs ? credentials : undefined),
       userAgent,
+      proxies: options.proxies,
       timeouts,
       realmHosts,
       breaker,
