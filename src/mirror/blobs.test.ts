@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createInMemoryDriver } from '../../storage-drivers/inmemory/driver.ts';
 import { withFaults } from '../../storage-drivers/wrappers/faults.ts';
 import { digestOf } from '../oci/digest.ts';
 import type { Blob, ByteRange } from '../registry/registry.ts';
+import { GrowingFile, SpoolError } from './downloads/growing-file.ts';
 import { mirrorOver } from './testing/mirror-over.ts';
 import { imageOf, startUpstreamRegistry, type UpstreamRegistry } from './testing/upstream-registry.ts';
 
@@ -180,6 +181,18 @@ test('without a folder to gather it in, a blob goes from the upstream to the cli
   expect((await bytesOf(found)).equals(layer)).toBe(true);
   expect((await bytesOf(found, { start: 7, end: 99 })).equals(layer.subarray(7, 100))).toBe(true);
   expect(faults).toMatchObject([{ reference: digest, error: { name: 'SpoolError' } }]);
+});
+
+test('a disk that is full in the middle of a blob does not break it off', async () => {
+  const { append } = GrowingFile.prototype;
+  const full = vi.spyOn(GrowingFile.prototype, 'append').mockImplementation(async function (this: GrowingFile, chunk) {
+    if (this.written > 300_000) throw new SpoolError('no space left on device');
+    await append.call(this, chunk);
+  });
+  onTestFinished(() => full.mockRestore());
+  const { repository } = await mirrorOver(createInMemoryDriver(), [upstream.url]);
+  const found = await repository('docker.io/team/app').blobs.get(digest);
+  expect((await bytesOf(found, { start: 1000, end: layer.length - 1 })).equals(layer.subarray(1000))).toBe(true);
 });
 
 describe('wrong bytes', () => {

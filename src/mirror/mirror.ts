@@ -29,7 +29,7 @@ export interface MirrorOptions {
 }
 
 /** How long after the last request of a push no upstream is asked for its name, in milliseconds. */
-const pushTime = 3_600_000;
+const pushTime = 600_000;
 
 /**
  * A registry that also has what its upstreams have. What has come from one is kept under its prefix in the ordinary layout,
