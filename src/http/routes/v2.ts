@@ -82,15 +82,8 @@ function targetOf({ path }: ApiRequest): Target | undefined {
   return parseTarget(path.slice('/v2'.length));
 }
 
-/** A host, with a port where it needs one: what else is there no registry is called, and it is not repeated. */
+/** A host, with a port where it needs one. What else clients send no registry is called, and it does not belong in a header. */
 const namespaceGrammar = /^[a-z0-9](?:[a-z0-9.-]{0,253}[a-z0-9])?(?::\d{1,5})?$/i;
-
-/** The registry that the client means (`?ns=`). @throws RegistryError NAME_INVALID */
-function namespaceOf(request: ApiRequest): string | undefined {
-  const namespace = request.parameter('ns');
-  if (namespace === undefined || namespaceGrammar.test(namespace)) return namespace;
-  throw new RegistryError('NAME_INVALID', { message: 'ns must be the host of a registry, such as quay.io' });
-}
 
 /** Everything below `/v2`: tells what is asked for, asks whether it is allowed, and only then looks. */
 export function createV2({ access, ...services }: V2Options): (request: ApiRequest) => Promise<Reply> {
@@ -102,7 +95,7 @@ export function createV2({ access, ...services }: V2Options): (request: ApiReque
     if (handler === undefined) throw refused(methods, request.method);
     const name = 'name' in target ? parseRepositoryName(target.name) : undefined;
     // By the namespace it may be another one than the path says; that one is what must be allowed.
-    const namespace = namespaceOf(request);
+    const namespace = request.parameter('ns');
     const repository = name && services.registry.repository(name, namespace);
     const needed = accessOf(target, repository?.name, request.method);
     const caller = await access.authorize(request, needed, helpfulFor(target, request));
@@ -110,6 +103,7 @@ export function createV2({ access, ...services }: V2Options): (request: ApiReque
     try {
       const reply = await handler({ ...services, request, target, repository, caller } as never);
       if (namespace === undefined || repository === undefined || repository.name === name) return reply;
+      if (!namespaceGrammar.test(namespace)) return reply;
       return { ...reply, headers: { ...reply.headers, 'OCI-Namespace': namespace } };
     } catch (error) {
       throw isRegistryError(error, 'UNSUPPORTED') ? refused(methods, request.method, error) : error;
