@@ -167,16 +167,22 @@ export class MirroredBlobs {
     range: ByteRange,
     signal: AbortSignal | undefined,
   ): Promise<ContentReader> {
-    for (let found: Blob | Download = download, attempt = 1; ; attempt++) {
+    const { digest } = download;
+    const directly = (closed: AbortSignal) => this.#directly(mirrored, digest, range, closed);
+    for (let found: Blob | Download | undefined = download, attempt = 1; ; attempt++) {
+      if (found === undefined) return readerOf(range, signal, directly);
       if (!(found instanceof Download)) return found.open(range, signal);
       const reader = found.read(range, signal);
       if (reader !== undefined) {
-        const readOn = (closed: AbortSignal) => this.#readOn(reader, mirrored, download.digest, range, closed);
+        const readOn = (closed: AbortSignal) => this.#readOn(reader, mirrored, digest, range, closed);
         return readerOf(range, signal, readOn, () => reader.close());
       }
       if (attempt === 3) throw new RegistryError('UNAVAILABLE');
       // It has ended meanwhile.
-      found = await this.#find(mirrored, download.digest, signal);
+      found = await this.#find(mirrored, digest, signal).catch((error: unknown) => {
+        if (error instanceof SpoolError) return undefined;
+        throw error;
+      });
     }
   }
 

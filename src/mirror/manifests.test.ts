@@ -162,6 +162,24 @@ test('a storage that takes nothing does not keep the manifest from the client, a
   expect(marks.size).toBe(0);
 });
 
+test('a tag whose mark cannot be written is served stale all the same', async () => {
+  const { mirror, manifests } = await warm({
+    mirror: {
+      marks: {
+        get: async () => undefined,
+        put: async () => {
+          throw new Error('no space left on device');
+        },
+        isClaimed: async () => true,
+        claim: async () => {},
+      },
+    },
+  });
+  upstream.instead = down;
+  expect((await manifests.get(latest)).warning).toBeDefined();
+  expect(mirror.faults.map(({ error }) => String(error))).toContain('Error: no space left on device');
+});
+
 test('what is not there is not asked for again at once', async () => {
   const { repository } = await mirrorOver(createInMemoryDriver(), [upstream.url]);
   for (let count = 0; count < 3; count += 1) {

@@ -129,7 +129,11 @@ export class MirroredManifests {
     const mark = await this.#options.marks.get(local, reference);
     if (mark !== undefined) return this.#age(mark) - upstream.revalidate < upstream.maxStale;
     // Of what another program has stored here nobody knows when it was right: its time begins now.
-    await this.#mark(mirrored, reference, this.#options.now() - upstream.revalidate);
+    try {
+      await this.#mark(mirrored, reference, this.#options.now() - upstream.revalidate);
+    } catch (error) {
+      this.#failed(mirrored, reference, error);
+    }
     return upstream.maxStale > 0;
   }
 

@@ -97,7 +97,13 @@ describe('a name without a prefix', () => {
     const layer = Buffer.from('lone layer');
     await hosted.repository(parseRepositoryName('team/app')).uploads.put(digestOf(layer), bodyOf(layer));
     expect(await digestIn(repository('team/app'))).toBe(theirs.digest);
-    expect((await repository('team/app').blobs.get(digestOf(layer))).descriptor.size).toBe(layer.length);
+    const get = async () => (await repository('team/app').blobs.get(digestOf(layer))).descriptor.size;
+    expect(await get()).toBe(layer.length);
+    upstream.instead = (_, response) => {
+      response.writeHead(503).end();
+      return true;
+    };
+    expect(await get()).toBe(layer.length);
   });
 });
 

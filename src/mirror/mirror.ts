@@ -125,9 +125,14 @@ export function createMirror(options: MirrorOptions): Registry {
         ...own.blobs,
         mount: push(own.blobs.mount),
         async get(digest, signal) {
-          const found = await unlessUnknown(reads.blobs.get(digest, signal), 'BLOB_UNKNOWN');
-          // Also what another process has taken of a push.
-          return found ?? own.blobs.get(digest, signal);
+          try {
+            return await reads.blobs.get(digest, signal);
+          } catch (error) {
+            // Another process may have taken it of a push.
+            const pushed = await unlessUnknown(own.blobs.get(digest, signal), 'BLOB_UNKNOWN');
+            if (pushed !== undefined) return pushed;
+            throw error;
+          }
         },
       },
       uploads: { create: push(own.uploads.create), put: push(own.uploads.put), find: push(own.uploads.find) },
