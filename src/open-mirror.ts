@@ -70,20 +70,18 @@ export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
 }
 
 function openUpstream(config: UpstreamConfig, { log, userAgent }: MirrorParts): Upstream {
-  const { name, username, password, passwordfile, realms, timeouts, revalidate, maxstale } = config;
+  const { name, username, accounts, realms, timeouts, revalidate, maxstale } = config;
   const { endpoints = [name === dockerHub ? 'https://registry-1.docker.io' : `https://${name}`] } = config;
   const ca = config.ca === undefined ? undefined : readCa(config.ca);
   const allowed = config.allow.map(createGlob);
   const denied = config.deny.map(createGlob);
   const client = createUpstreamClient({
     name,
-    endpoints: endpoints.map((url) => ({ url, ca })),
-    ...(username !== undefined && {
-      credentials: async () => ({
-        username,
-        password: passwordfile === undefined ? (password?.reveal() ?? '') : await readPassword(passwordfile),
-      }),
+    endpoints: endpoints.map((url) => {
+      const account = accounts.find(({ endpoint }) => endpoint === url);
+      return { url, ca, ...(account && { credentials: credentialsOf(account) }) };
     }),
+    ...(username !== undefined && { credentials: credentialsOf({ ...config, username }) }),
     userAgent,
     proxies: proxiesIn(process.env),
     timeouts: {
@@ -120,6 +118,16 @@ function readCa(path: string): string {
   } catch (error) {
     throw new ConfigError([{ source: path, key: 'mirror.upstreams', message: `cannot be read: ${error}` }]);
   }
+}
+
+type Account = UpstreamConfig['accounts'][number];
+
+/** Asked each time, as the file may have changed. */
+function credentialsOf({ username, password, passwordfile }: Omit<Account, 'endpoint'>) {
+  return async () => ({
+    username,
+    password: passwordfile === undefined ? (password?.reveal() ?? '') : await readPassword(passwordfile),
+  });
 }
 
 async function readPassword(path: string): Promise<string> {

@@ -113,6 +113,14 @@ describe('a value that is not allowed', () => {
       'mirror: {upstreams: [{name: a, aliases: [B.example]}, {name: b.example}]}',
       'mirror.upstreams.1.name "b.example" is a name of a already',
     ],
+    [
+      'mirror: {upstreams: [{name: a, accounts: [{endpoint: "https://b", username: c}]}]}',
+      'mirror.upstreams.0.accounts.0.endpoint "https://b" is none of its endpoints',
+    ],
+    [
+      'mirror: {upstreams: [{name: a, endpoints: []}]}',
+      'mirror.upstreams.0.endpoints must have one at least, or be left out',
+    ],
     ['mirror: {maxdownloads: 0}', 'mirror.maxdownloads "0" must be a whole number of at least 1'],
   ])('%s', async (part, fault) => {
     const text = part.startsWith('storage') ? `version: 0.1\n\n${part}` : fileWith(part);

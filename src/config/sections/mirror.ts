@@ -20,7 +20,7 @@ const upstream = z.object({
    * Where it is reached, asked in this order: accelerators first, the origin last. Default: `https://<name>`, for docker.io
    * `https://registry-1.docker.io`.
    */
-  endpoints: z.array(httpUrl).optional(),
+  endpoints: z.array(httpUrl).min(1, { error: 'must have one at least, or be left out' }).optional(),
   /** Other names of the same. Default: none, for docker.io `index.docker.io` and `registry-1.docker.io`. */
   aliases: z.array(text).optional(),
   /** Before the names of its repositories here: `<prefix>/library/alpine`. Default: the name, without a port. */
@@ -29,13 +29,26 @@ const upstream = z.object({
     .optional(),
   /** Whether names without a prefix that nothing is hosted under are its own, as Docker's `registry-mirrors` asks. Default: false. */
   default: flag.default(false),
-  /** Of an account there. Default: none. */
+  /** Of an account there: at the last endpoint, and at others on its site. Default: none. */
   username: text.optional(),
   /** Also by a variable: `REGISTRY_MIRROR_UPSTREAMS_0_PASSWORD` is that of the first upstream. */
   password: secret.optional(),
   /** Path of a file with the password, in place of `password`; read each time it is needed. Default: none. */
   passwordfile: text.optional(),
-  /** Path of an authority (PEM) that is trusted beside those of the system. Default: none. */
+  /** Accounts at other endpoints, such as an accelerator that wants one. Default: none. */
+  accounts: z
+    .array(
+      z.object({
+        /** One of `endpoints`. */
+        endpoint: httpUrl,
+        username: text,
+        password: secret.optional(),
+        /** As that of the upstream. */
+        passwordfile: text.optional(),
+      }),
+    )
+    .default([]),
+  /** Path of authorities (PEM) that are trusted beside those of the system. Default: none. */
   ca: text.optional(),
   /** Hosts of its token server, where that is on a site of another name: `auth.example.com`. Default: none. */
   realms: z.array(text).default([]),
@@ -92,7 +105,7 @@ export const mirrorSection = z
   })
   .superRefine(({ upstreams }, context) => {
     const complain = (index: number, path: string, message: string) =>
-      context.addIssue({ code: 'custom', path: ['upstreams', index, path], message });
+      context.addIssue({ code: 'custom', path: ['upstreams', index, ...path.split('.')], message });
     const named = new Map<string, string>();
     const prefixed = new Map<string, string>();
     for (const [index, upstream] of upstreams.entries()) {
@@ -111,6 +124,14 @@ export const mirrorSection = z
         complain(index, 'prefix', `overlaps with ${other}, the prefix of ${owner}: ${advice}`);
       }
       prefixed.set(prefix, name);
+      for (const [place, { endpoint, ...account }] of upstream.accounts.entries()) {
+        if (upstream.endpoints?.includes(endpoint) !== true) {
+          complain(index, `accounts.${place}.endpoint`, 'is none of its endpoints');
+        }
+        if (account.password !== undefined && account.passwordfile !== undefined) {
+          complain(index, `accounts.${place}.passwordfile`, 'excludes password');
+        }
+      }
       if (password !== undefined && passwordfile !== undefined) complain(index, 'passwordfile', 'excludes password');
       if ((password ?? passwordfile) !== undefined && username === undefined) complain(index, 'username', 'is missing');
     }
