@@ -1,42 +1,21 @@
-import { createServer, type Server } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { AddressGuard } from './address.ts';
 import { HttpConnections } from './http.ts';
 import { proxiesIn } from './proxies.ts';
+import { type ConnectProxy, startConnectProxy } from './testing/connect-proxy.ts';
+import { type LyingUpstream, startLyingUpstream } from './testing/lying-upstream.ts';
 
-/* A proxy on this machine, which takes every host for the upstream behind it. */
-
-let proxy: Server;
-let upstream: Server;
-const tunnels: string[] = [];
-const portOf = (server: Server) => (server.address() as AddressInfo).port;
+let proxy: ConnectProxy;
+let upstream: LyingUpstream;
 
 beforeAll(async () => {
-  upstream = createServer((_, response) => response.end('hello'));
-  proxy = createServer();
-  proxy.on('connect', (request, socket, head) => {
-    tunnels.push(request.url ?? '');
-    const onward = connect(portOf(upstream), '127.0.0.1', () => {
-      socket.write('HTTP/1.1 200 OK\r\n\r\n');
-      onward.write(head);
-      socket.pipe(onward).pipe(socket);
-    });
-    for (const each of [socket, onward]) each.on('error', () => undefined);
-  });
-  for (const server of [proxy, upstream]) {
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  }
+  upstream = await startLyingUpstream((_, response) => response.end('hello'));
+  proxy = await startConnectProxy(upstream.port);
 });
 beforeEach(() => {
-  tunnels.length = 0;
+  proxy.tunnels.length = 0;
 });
-afterAll(() => {
-  for (const server of [proxy, upstream]) {
-    server.closeAllConnections();
-    server.close();
-  }
-});
+afterAll(() => Promise.all([proxy.close(), upstream.close()]));
 
 async function get(url: string, environment: Record<string, string>): Promise<string> {
   const { hostname } = new URL(url);
@@ -57,19 +36,19 @@ async function get(url: string, environment: Record<string, string>): Promise<st
 
 describe('an upstream', () => {
   test.each(['HTTP_PROXY', 'http_proxy'])('is reached through %s', async (name) => {
-    expect(await get('http://registry.invalid/v2/', { [name]: `127.0.0.1:${portOf(proxy)}` })).toBe('hello');
-    expect(tunnels).toEqual(['registry.invalid:80']);
+    expect(await get('http://registry.invalid/v2/', { [name]: proxy.host })).toBe('hello');
+    expect(proxy.tunnels).toEqual(['registry.invalid:80']);
   });
 
   test.each(['.invalid', 'registry.invalid', '*'])('is reached without when NO_PROXY is %s', async (except) => {
-    const environment = { HTTP_PROXY: `http://127.0.0.1:${portOf(proxy)}`, NO_PROXY: except };
+    const environment = { HTTP_PROXY: `http://${proxy.host}`, NO_PROXY: except };
     await expect(get('http://registry.invalid/v2/', environment)).rejects.toThrow('registry.invalid');
-    expect(tunnels).toEqual([]);
+    expect(proxy.tunnels).toEqual([]);
   });
 
   test('on this machine is reached without', async () => {
-    const environment = { HTTP_PROXY: `http://127.0.0.1:${portOf(proxy)}` };
-    expect(await get(`http://127.0.0.1:${portOf(upstream)}/v2/`, environment)).toBe('hello');
-    expect(tunnels).toEqual([]);
+    const environment = { HTTP_PROXY: `http://${proxy.host}` };
+    expect(await get(`${upstream.url}/v2/`, environment)).toBe('hello');
+    expect(proxy.tunnels).toEqual([]);
   });
 });
