@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { StorageDriver } from '../storage-drivers/driver.ts';
 import { createGlob } from './auth/policy/glob.ts';
 import { ConfigError } from './config/finding.ts';
 import type { Config } from './config/schema.ts';
+import { aliasesOf, dockerHub, prefixOf } from './config/sections/mirror.ts';
 import type { Log } from './http/log.ts';
 import { Downloads } from './mirror/downloads/downloads.ts';
 import type { Marks } from './mirror/marks.ts';
@@ -13,6 +13,7 @@ import { createMirror } from './mirror/mirror.ts';
 import { Statistics, type UpstreamReport } from './mirror/statistics.ts';
 import { createUpstreamClient } from './mirror/upstream/client.ts';
 import type { UpstreamEvent } from './mirror/upstream/events.ts';
+import { proxiesIn } from './mirror/upstream/proxies.ts';
 import type { Upstream } from './mirror/upstream.ts';
 import { keepMirrorStatus, statusStore } from './mirror-status.ts';
 import { isProxy, openProxied, type UpstreamParts } from './proxied-upstream.ts';
@@ -51,12 +52,12 @@ export interface OpenMirror {
 /** Puts the mirror before a registry, as the section `mirror` or `proxy` asks; without upstreams it is the registry itself. Asks nobody yet. */
 export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
   const { hosted, store, driver, log } = parts;
-  // For maintenance nothing may be stored: what is kept is served under its own name.
-  const { readonly } = config.storage.maintenance;
   const proxy = isProxy(config.proxy) ? config.proxy : undefined;
-  if ((proxy === undefined && config.mirror.upstreams.length === 0) || readonly.enabled) {
+  if (proxy === undefined && config.mirror.upstreams.length === 0) {
     return { registry: hosted, maxAge: undefined, start() {}, close: async () => {} };
   }
+  // For maintenance nothing may be stored.
+  const offline = config.storage.maintenance.readonly.enabled;
   const statistics = new Statistics();
   const happened = (upstream: string, event: UpstreamEvent) => {
     statistics.happened(upstream, event);
@@ -68,6 +69,7 @@ export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
       : [openProxied(proxy, { ...parts, happened })];
   const downloads = new Downloads({
     folder: spoolOf(config),
+    max: config.mirror.maxdownloads,
     onEnd({ digest, size, received }, error) {
       if (error === undefined) log.debug('a blob has come from an upstream', { digest, size });
       else log.warn('a blob did not come whole from an upstream', { digest, size, received, error });
@@ -79,6 +81,10 @@ export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
     upstreams,
     downloads,
     marks: marksIn(driver),
+    offline,
+    onFault(fault) {
+      log.error('what has come from an upstream cannot be kept', { ...fault });
+    },
     onEvent(event) {
       statistics.answered(event);
       log.debug('answered for an upstream', { ...event });
@@ -98,7 +104,7 @@ export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
     report,
     start() {
       log.info('what is pulled through is kept', { upstreams: upstreams.map(({ name }) => name) });
-      status = keepMirrorStatus(createSharedStore(driver, statusStore), { report, log });
+      if (!offline) status = keepMirrorStatus(createSharedStore(driver, statusStore), { report, log });
     },
     async close() {
       await downloads.close();
@@ -127,36 +133,44 @@ function tell(log: Log, event: UpstreamEvent): void {
 }
 
 function openUpstream(config: UpstreamConfig, { userAgent, happened }: UpstreamParts): Upstream {
-  const { name, username, password, passwordfile, realms, revalidate, maxstale } = config;
-  const isHub = name === 'docker.io';
-  const { endpoints = [isHub ? 'https://registry-1.docker.io' : `https://${name}`] } = config;
-  const { aliases = isHub ? ['index.docker.io', 'registry-1.docker.io'] : [] } = config;
+  const { name, username, accounts, realms, timeouts, revalidate, maxstale } = config;
+  const { endpoints = [name === dockerHub ? 'https://registry-1.docker.io' : `https://${name}`] } = config;
   const ca = config.ca === undefined ? undefined : readCa(config.ca);
   const allowed = config.allow.map(createGlob);
   const denied = config.deny.map(createGlob);
   const client = createUpstreamClient({
     name,
-    endpoints: endpoints.map((url) => ({ url, ca })),
-    ...(username !== undefined && {
-      credentials: async () => ({
-        username,
-        password: passwordfile === undefined ? (password?.reveal() ?? '') : await readPassword(passwordfile),
-      }),
+    endpoints: endpoints.map((url) => {
+      const account = accounts.find(({ endpoint }) => endpoint === url);
+      return { url, ca, ...(account && { credentials: credentialsOf(account) }) };
     }),
+    ...(username !== undefined && { credentials: credentialsOf({ ...config, username }) }),
     userAgent,
+    proxies: proxiesIn(process.env),
+    timeouts: {
+      connect: timer(timeouts.connect),
+      header: timer(timeouts.answer),
+      idle: timer(timeouts.idle),
+    },
     realmHosts: realms,
     onEvent: (event) => happened(name, event),
   });
   return {
     name,
-    aliases,
-    prefix: config.prefix ?? name.replace(/:\d+$/, ''),
+    aliases: aliasesOf(config),
+    prefix: prefixOf(config),
     isDefault: config.default,
     client,
     admits: (remote) => allowed.some((glob) => glob(remote)) && !denied.some((glob) => glob(remote)),
     revalidate,
     maxStale: maxstale,
+    patience: timer(config.patience),
   };
+}
+
+/** Timers cannot wait longer. @param duration in milliseconds */
+function timer(duration: number): number {
+  return Math.min(duration, 2 ** 31 - 1);
 }
 
 function readCa(path: string): string {
@@ -167,15 +181,26 @@ function readCa(path: string): string {
   }
 }
 
+type Account = UpstreamConfig['accounts'][number];
+
+/** Asked each time, as the file may have changed. */
+function credentialsOf({ username, password, passwordfile }: Omit<Account, 'endpoint'>) {
+  return async () => ({
+    username,
+    password: passwordfile === undefined ? (password?.reveal() ?? '') : await readPassword(passwordfile),
+  });
+}
+
 async function readPassword(path: string): Promise<string> {
   return (await readFile(path, 'utf8')).replace(/\r?\n$/, '');
 }
 
-function spoolOf({ mirror, storage }: Config): string {
+/** @returns undefined: one for temporary files */
+function spoolOf({ mirror, storage }: Config): string | undefined {
   if (mirror.spool !== undefined) return mirror.spool;
   const { name, parameters } = storage.driver;
-  const root = name === 'filesystem' ? String(parameters.rootdirectory ?? '/var/lib/registry') : undefined;
-  return root === undefined ? join(tmpdir(), `berth-mirror-${process.pid}`) : join(root, '_berth/mirror/incoming');
+  if (name !== 'filesystem') return undefined;
+  return join(String(parameters.rootdirectory ?? '/var/lib/registry'), '_berth/mirror/incoming');
 }
 
 function marksIn(driver: StorageDriver): Marks {
@@ -187,5 +212,7 @@ function marksIn(driver: StorageDriver): Marks {
       return Number.isNaN(checked) ? undefined : { checked };
     },
     put: (name, tag, { checked }) => store.put(`${name}/_tags/${tag}`, Buffer.from(new Date(checked).toISOString())),
+    isClaimed: async (name) => (await store.get(`${name}/_mirrored`)) !== undefined,
+    claim: (name) => store.put(`${name}/_mirrored`, Buffer.from(new Date().toISOString())),
   };
 }

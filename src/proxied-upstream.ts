@@ -2,6 +2,7 @@ import type { Config } from './config/schema.ts';
 import { createUpstreamClient } from './mirror/upstream/client.ts';
 import { createCredentialHelper } from './mirror/upstream/credential-helper.ts';
 import type { UpstreamEvent } from './mirror/upstream/events.ts';
+import { proxiesIn } from './mirror/upstream/proxies.ts';
 import type { Upstream } from './mirror/upstream.ts';
 
 export type ProxyConfig = Config['proxy'] & { readonly remoteurl: string };
@@ -43,11 +44,13 @@ export function openProxied(
       endpoints: [{ url: remoteurl }],
       ...(credentials !== undefined && { credentials }),
       userAgent,
+      proxies: proxiesIn(process.env),
       onEvent: (event) => happened(name, event),
     }),
     admits: () => true,
     revalidate: 0,
     maxStale: Number.POSITIVE_INFINITY,
+    patience: 3_000,
   };
 }
 

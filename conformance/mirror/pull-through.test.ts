@@ -224,10 +224,82 @@ test('names are keys into the list: what is not in it is not asked for', async (
   expect(await status(`evil.example/${repository}`, `?ns=${encodeURIComponent(upstream.url)}`)).toBe(404);
   const reply = await client.request('GET', `/v2/${repository}/manifests/v1?ns=docker.io`);
   expect(reply.header('oci-namespace')).toBe('docker.io');
+  for (const odd of ['%0d%0a', 'docker.io%0d%0aX:%20y', 'doc%E2%84%AAer.io', '%00']) {
+    const { status, headers } = await fetch(`${mirror.url}/v2/${repository}/manifests/v1?ns=${odd}`);
+    expect([odd, status, headers.get('oci-namespace')]).toEqual([odd, 404, null]);
+  }
   await origin.push(`secret/${repository}`, noiseImage('secret'), 'v1');
   upstream.requests.length = 0;
   expect(await status(`docker.io/secret/${repository}`)).toBe(404);
   expect(upstream.requests).toEqual([]);
+});
+
+test('HEAD of a layer says how long it is, and brings nothing', async () => {
+  const repository = name();
+  const layer = blob(randomBytes(1024 * 1024));
+  await origin.push(repository, imageOf([layer]), 'v1');
+  upstream.requests.length = 0;
+  const path = `docker.io/${repository}/blobs/${layer.digest}`;
+  const reply = await client.request('HEAD', `/v2/${path}`);
+  expect([reply.status, reply.header('content-length')]).toEqual([200, String(layer.bytes.length)]);
+  expect(upstream.requests).toEqual([`HEAD /v2/${repository}/blobs/${layer.digest}`]);
+});
+
+test('what was pushed before its name was an upstream’s stays as it is; read-only, all that is kept is served', async () => {
+  const folder = await temporaryFolder();
+  const repository = name();
+  const [own, theirs] = [noiseImage(`${repository} own`), noiseImage(`${repository} theirs`)];
+  const hostedName = `docker.io/${repository}`;
+  const mirroredName = `docker.io/${name()}`;
+  await origin.push(repository, theirs, 'v1');
+  await origin.push(mirroredName.replace('docker.io/', ''), theirs, 'v1');
+  const upstreams = [{ name: 'docker.io', endpoints: [upstream.url], ...kinds }];
+  const maintenance = { readonly: { enabled: true } };
+  const digestsWith = async (config: object, before?: (registry: RegistryClient) => Promise<void>) => {
+    const server = await startBerth({ config, dataDir: folder.path });
+    const registry = createRegistryClient(server.url);
+    await before?.(registry);
+    const found = [];
+    for (const each of [hostedName, mirroredName, mirroredName.replace('docker.io/', '')]) {
+      found.push((await registry.getManifest(each, 'v1')).header('docker-content-digest'));
+    }
+    registry.close();
+    await server.stop();
+    return found;
+  };
+  const [a, b] = [own.manifest.digest, theirs.manifest.digest];
+  expect(
+    await digestsWith({}, async (registry) => {
+      await registry.push(hostedName, own, 'v1');
+    }),
+  ).toEqual([a, undefined, undefined]);
+  for (let count = 0; count < 2; count += 1) expect(await digestsWith({ mirror: { upstreams } })).toEqual([a, b, b]);
+  upstream.requests.length = 0;
+  expect(await digestsWith({ mirror: { upstreams }, storage: { maintenance } })).toEqual([a, b, b]);
+  expect(upstream.requests).toEqual([]);
+  await folder.remove();
+});
+
+test('a server stops though a blob comes slowly', async () => {
+  const repository = name();
+  const layer = blob(randomBytes(4 * 1024 * 1024));
+  await origin.push(repository, imageOf([layer]), 'v1');
+  upstream.speed = 100 * 1024;
+  const server = await startBerth({
+    config: {
+      http: { draintimeout: '100ms' },
+      mirror: { upstreams: [{ name: 'docker.io', endpoints: [upstream.url] }] },
+    },
+  });
+  const pulling = fetch(`${server.url}/v2/docker.io/${repository}/blobs/${layer.digest}`);
+  const body = pulling.then((reply) => reply.arrayBuffer());
+  body.catch(() => undefined);
+  await pulling;
+  const begun = performance.now();
+  await server.stop();
+  expect(performance.now() - begun).toBeLessThan(4_000);
+  await expect(body).rejects.toThrow();
+  upstream.speed = undefined;
 });
 
 test('a private upstream is logged in to, and nobody sees how', async () => {

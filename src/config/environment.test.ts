@@ -81,6 +81,16 @@ describe('a variable', () => {
     expect((await configWith({ REGISTRY_STORAGE_DELETE_ENABLED: spelt })).storage.delete.enabled).toBe(true);
   });
 
+  test('in a list has an index', async () => {
+    const environment = {
+      REGISTRY_MIRROR_UPSTREAMS_0_USERNAME: 'alice',
+      REGISTRY_MIRROR_UPSTREAMS_0_PASSWORD: 'secret',
+    };
+    const { mirror } = await configWith(environment, 'mirror: {upstreams: [{name: docker.io}]}');
+    expect(mirror.upstreams).toMatchObject([{ name: 'docker.io', username: 'alice' }]);
+    expect(mirror.upstreams[0]?.password?.reveal()).toBe('secret');
+  });
+
   test('of another service is not looked at', async () => {
     const environment = {
       REGISTRY_CONFIGURATION_PATH: '/x',

@@ -103,6 +103,30 @@ describe('a value that is not allowed', () => {
     ],
     ['proxy: {remoteurl: "http://a", exec: {lifetime: 1h}}', 'proxy.exec.command is missing'],
     ['proxy: {remoteurl: "http://a", ttl: 7d}', `proxy.ttl "7d" ${time}`],
+      'mirror: {upstreams: [{name: "a.example:1"}, {name: "a.example:2"}]}',
+      'mirror.upstreams.1.prefix overlaps with a.example, the prefix of a.example:1: give one of them another prefix (without one it is the name, without the port)',
+    ],
+    [
+      'mirror: {upstreams: [{name: a, prefix: hub/inner}, {name: b, prefix: hub}]}',
+      'mirror.upstreams.1.prefix "hub" overlaps with hub/inner, the prefix of a: give one of them another prefix (without one it is the name, without the port)',
+    ],
+    [
+      'mirror: {upstreams: [{name: docker.io}, {name: index.docker.io}]}',
+      'mirror.upstreams.1.name "index.docker.io" is a name of docker.io already',
+    ],
+    [
+      'mirror: {upstreams: [{name: a, aliases: [B.example]}, {name: b.example}]}',
+      'mirror.upstreams.1.name "b.example" is a name of a already',
+    ],
+    [
+      'mirror: {upstreams: [{name: a, accounts: [{endpoint: "https://b", username: c}]}]}',
+      'mirror.upstreams.0.accounts.0.endpoint "https://b" is none of its endpoints',
+    ],
+    [
+      'mirror: {upstreams: [{name: a, endpoints: []}]}',
+      'mirror.upstreams.0.endpoints must have one at least, or be left out',
+    ],
+    ['mirror: {maxdownloads: 0}', 'mirror.maxdownloads "0" must be a whole number of at least 1'],
   ])('%s', async (part, fault) => {
     const text = part.startsWith('storage') ? `version: 0.1\n\n${part}` : fileWith(part);
     expect(await faultsOf(text)).toEqual([`config.yml:3: ${fault}`]);

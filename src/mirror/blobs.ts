@@ -1,112 +1,330 @@
-import { createReadStream } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import { type Descriptor, octetStream } from '../oci/descriptor.ts';
-import type { Digest } from '../oci/digest.ts';
+import { algorithmOf, type Digest, digestFromHash } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
-import type { RepositoryName } from '../oci/name.ts';
-import type { Blob, Blobs, Registry } from '../registry/registry.ts';
-import type { Download, UpstreamBlob } from './downloads/download.ts';
+import type { Blob, Blobs, ByteRange, ContentReader, Registry } from '../registry/registry.ts';
+import { Download, type DownloadSource } from './downloads/download.ts';
 import type { Downloads } from './downloads/downloads.ts';
-import type { GrowingFile } from './downloads/growing-file.ts';
+import { SpoolError } from './downloads/growing-file.ts';
 import { registryError, unlessUnknown } from './faults.ts';
 import type { Mirrored } from './naming.ts';
+import type { Owners } from './owners.ts';
+import { untilAborted } from './until-aborted.ts';
 import { isUpstreamError } from './upstream/errors.ts';
-import type { MirrorEvent, Upstream } from './upstream.ts';
+import type { MirrorEvent, MirrorFault, Upstream } from './upstream.ts';
 
 export interface MirroredBlobsOptions {
   readonly store: Registry;
+  readonly owners: Owners;
   readonly downloads: Downloads;
   readonly onEvent: (event: MirrorEvent) => void;
+  readonly onFault: (fault: MirrorFault) => void;
 }
 
-/** The blobs of one repository of an upstream: from the storage where they are, else from the upstream, once for all who ask. */
-export function createMirroredBlobs(
-  mirrored: Mirrored<Upstream>,
-  options: MirroredBlobsOptions,
-): Pick<Blobs, 'stat' | 'get'> {
-  const { store, downloads, onEvent } = options;
-  const { upstream, remote, local } = mirrored;
-  const kept = store.repository(local).blobs;
-  const report = (outcome: MirrorEvent['outcome'], digest: Digest) =>
-    onEvent({ outcome, kind: 'blob', upstream: upstream.name, repository: local, reference: digest });
+/** How long an upstream is believed that has or has not a blob in a repository, in milliseconds. */
+const answerTime = 30_000;
 
-  async function open(digest: Digest, start: number, signal?: AbortSignal): Promise<UpstreamBlob> {
-    const blob = await upstream.client.openBlob(remote, digest, { start }, signal);
-    const { size } = blob;
-    if (size !== undefined) return { ...blob, size, close: async () => blob.close() };
-    blob.close();
-    throw new RegistryError('UNAVAILABLE', { message: `${upstream.name} does not say how long the blob ${digest} is` });
+/** How long an endpoint that sent wrong bytes is not asked for that blob again, if there is another one, in milliseconds. */
+const distrustTime = 3_600_000;
+
+/** The blobs of upstreams: from the storage where they are, else from the upstream, once for all who ask. */
+export class MirroredBlobs {
+  readonly #options: MirroredBlobsOptions;
+  /** By repository and digest: who asks while somebody asks hears the same. */
+  readonly #asking = new Map<string, Promise<number | undefined>>();
+  /** What upstreams said they have, with its size, and what they do not have. */
+  readonly #known = new LRUCache<string, { size: number | undefined }>({ max: 10_000, ttl: answerTime });
+  readonly #refused = new LRUCache<string, { error: unknown }>({ max: 10_000, ttl: answerTime });
+  /** URLs of endpoints. */
+  readonly #distrusted = new LRUCache<Digest, ReadonlySet<string>>({ max: 1_000, ttl: distrustTime });
+
+  constructor(options: MirroredBlobsOptions) {
+    this.#options = options;
   }
 
-  /** The first of the repositories that it is for gets it, the others share it. */
-  async function keep(file: GrowingFile, digest: Digest, repositories: Iterable<RepositoryName>): Promise<void> {
-    const [first = local, ...others] = repositories;
-    const content = createReadStream(file.path, { highWaterMark: 1024 * 1024 });
-    await store.repository(first).uploads.put(digest, content);
-    for (const other of others) await store.repository(other).blobs.adopt(digest, async () => {});
+  /** Those of one repository. */
+  of(mirrored: Mirrored<Upstream>): Pick<Blobs, 'stat' | 'get'> {
+    return {
+      stat: (digest, signal) => told(this.#stat(mirrored, digest, signal), digest),
+      get: (digest, signal) => told(this.#get(mirrored, digest, signal), digest),
+    };
   }
 
-  /** That the upstream has it in this very repository: what others have is not for who may read this one. */
-  async function prove(digest: Digest): Promise<void> {
-    (await upstream.client.openBlob(remote, digest)).close();
+  /** What is not kept is only asked after: who wants to know how long a blob is need not want it. */
+  async #stat(mirrored: Mirrored<Upstream>, digest: Digest, signal?: AbortSignal): Promise<Descriptor> {
+    const kept = await unlessUnknown(this.#kept(mirrored).stat(digest, signal), 'BLOB_UNKNOWN');
+    if (kept !== undefined) return kept;
+    const size = await this.#head(mirrored, digest, signal);
+    if (size !== undefined) return descriptorOf(digest, size);
+    const { name } = mirrored.upstream;
+    throw new RegistryError('UNAVAILABLE', { message: `${name} does not say how long the blob ${digest} is` });
   }
 
-  async function begin(digest: Digest): Promise<Download> {
-    const download = await downloads.of(digest, {
-      open: (start, aborted) => open(digest, start, aborted),
-      isTransient: (error) => isUpstreamError(error, 'unreachable'),
-      store: (file, repositories) => keep(file, digest, repositories),
-    });
-    return join(download, digest);
-  }
-
-  async function join(download: Download, digest: Digest): Promise<Download> {
-    // Whoever began it has asked the upstream for it.
-    if (download.repositories.size > 0 && !download.repositories.has(local)) await prove(digest);
-    download.repositories.add(local);
-    return download;
-  }
-
-  /** The blob as it is kept, or as it comes. */
-  async function find(digest: Digest, signal?: AbortSignal): Promise<Blob | Download> {
+  async #get(mirrored: Mirrored<Upstream>, digest: Digest, signal?: AbortSignal): Promise<Blob> {
+    const { upstream, local } = mirrored;
+    const report = (outcome: MirrorEvent['outcome']) =>
+      this.#options.onEvent({ outcome, kind: 'blob', upstream: upstream.name, repository: local, reference: digest });
     try {
-      for (;;) {
-        const { ended } = downloads;
-        const running = await downloads.find(digest);
-        if (running !== undefined) return await join(running, digest);
-        const found = await unlessUnknown(kept.get(digest, signal), 'BLOB_UNKNOWN');
-        if (found !== undefined) return found;
-        // One that was under way when we looked may be there now.
-        if (downloads.ended !== ended) continue;
-        if (!upstream.admits(remote)) throw new RegistryError('BLOB_UNKNOWN', { detail: { digest } });
-        if ((await kept.adopt(digest, () => prove(digest))) === undefined) return await begin(digest);
+      const found = await this.#find(mirrored, digest, signal);
+      if (!(found instanceof Download)) {
+        report('hit');
+        return found;
       }
+      report('miss');
+      return {
+        descriptor: descriptorOf(digest, found.size),
+        open: (range = { start: 0, end: found.size - 1 }, aborted) =>
+          told(this.#open(found, mirrored, range, aborted), digest),
+        redirectUrl: async () => undefined,
+      };
     } catch (error) {
-      throw registryError(error, 'BLOB_UNKNOWN', { digest });
+      if (!(error instanceof SpoolError)) throw error;
+      this.#options.onFault({ upstream: upstream.name, repository: local, reference: digest, error });
+      const descriptor = await this.#stat(mirrored, digest, signal);
+      report('miss');
+      return {
+        descriptor,
+        open: async (range = { start: 0, end: descriptor.size - 1 }, aborted) =>
+          readerOf(range, aborted, (closed) => this.#directly(mirrored, digest, range, closed)),
+        redirectUrl: async () => undefined,
+      };
     }
   }
 
-  function descriptorOf(digest: Digest, { size }: Download): Descriptor {
-    return { mediaType: octetStream, digest, size };
+  /** The blob as it is kept, or as it comes. */
+  async #find(mirrored: Mirrored<Upstream>, digest: Digest, signal?: AbortSignal): Promise<Blob | Download> {
+    const { downloads, owners } = this.#options;
+    const { local } = mirrored;
+    const kept = this.#kept(mirrored);
+    for (;;) {
+      const { ended } = downloads;
+      const running = downloads.find(digest);
+      if (running !== undefined) {
+        const download = await running.begun(signal).catch((error: unknown) => {
+          if (signal?.aborted || running.repository === local) throw error;
+          // What somebody else was told says nothing of this repository.
+          return undefined;
+        });
+        if (download === undefined) continue;
+        if (download.hasEnded) {
+          await download.stored.catch(() => undefined);
+          continue;
+        }
+        if (download.isFor(local)) return download;
+        await this.#prove(mirrored, digest, download.size, signal);
+        if (download.add(local)) return download;
+        continue;
+      }
+      const found = await unlessUnknown(kept.get(digest, signal), 'BLOB_UNKNOWN');
+      if (found !== undefined) return found;
+      const refused = this.#refused.get(keyOf(mirrored, digest));
+      if (refused !== undefined) throw refused.error;
+      // One that was under way when we looked may be there now.
+      if (downloads.ended !== ended || downloads.find(digest) !== undefined) continue;
+      const adopted = await kept.adopt(digest, async (size) => {
+        await this.#prove(mirrored, digest, size, signal);
+        await owners.claim(local);
+      });
+      if (adopted === undefined && downloads.ended === ended) downloads.of(this.#source(mirrored, digest));
+    }
   }
 
-  return {
-    async stat(digest, signal) {
-      const found = await find(digest, signal);
-      return 'descriptor' in found ? found.descriptor : descriptorOf(digest, found);
-    },
+  #source(mirrored: Mirrored<Upstream>, digest: Digest): DownloadSource {
+    const { store, owners } = this.#options;
+    const { upstream, remote, local } = mirrored;
+    return {
+      digest,
+      repository: local,
+      open: async (start, aborted) => {
+        const avoid = this.#distrusted.get(digest);
+        try {
+          return await upstream.client.openBlob(remote, digest, { start, ...(avoid && { avoid }) }, aborted);
+        } catch (error) {
+          this.#heard(mirrored, digest, error);
+          throw error;
+        }
+      },
+      judge: (error) =>
+        isUpstreamError(error, 'unreachable') ? 'transient' : isUpstreamError(error, 'invalid') ? 'wrong' : 'final',
+      distrust: (endpoints) => {
+        const all = new Set([...(this.#distrusted.get(digest) ?? []), ...endpoints]);
+        this.#distrusted.set(digest, all);
+        return upstream.client.status().endpoints.some(({ url }) => !all.has(url));
+      },
+      async store(content, repository) {
+        await owners.claim(repository);
+        const { blobs, uploads } = store.repository(repository);
+        // It may have come another way meanwhile; for all but the first it is there.
+        if ((await blobs.adopt(digest, async () => {})) === undefined) await uploads.put(digest, content());
+      },
+    };
+  }
 
-    async get(digest, signal) {
-      const found = await find(digest, signal);
-      if ('descriptor' in found) {
-        report('hit', digest);
-        return found;
+  async #open(
+    download: Download,
+    mirrored: Mirrored<Upstream>,
+    range: ByteRange,
+    signal: AbortSignal | undefined,
+  ): Promise<ContentReader> {
+    const { digest } = download;
+    const directly = (closed: AbortSignal) => this.#directly(mirrored, digest, range, closed);
+    for (let found: Blob | Download | undefined = download, attempt = 1; ; attempt++) {
+      if (found === undefined) return readerOf(range, signal, directly);
+      if (!(found instanceof Download)) return found.open(range, signal);
+      const reader = found.read(range, signal);
+      if (reader !== undefined) {
+        const readOn = (closed: AbortSignal) => this.#readOn(reader, mirrored, digest, range, closed);
+        return readerOf(range, signal, readOn, () => reader.close());
       }
-      report('miss', digest);
-      return {
-        descriptor: descriptorOf(digest, found),
-        open: async (range, aborted) => found.read(range ?? { start: 0, end: found.size - 1 }, aborted),
-        redirectUrl: async () => undefined,
-      };
+      if (attempt === 3) throw new RegistryError('UNAVAILABLE');
+      // It has ended meanwhile.
+      found = await this.#find(mirrored, digest, signal).catch((error: unknown) => {
+        if (error instanceof SpoolError) return undefined;
+        throw error;
+      });
+    }
+  }
+
+  /** A disk that is full must not keep from the client what the upstream goes on to send. */
+  async *#readOn(
+    reader: ContentReader,
+    mirrored: Mirrored<Upstream>,
+    digest: Digest,
+    { start, end }: ByteRange,
+    signal: AbortSignal,
+  ): AsyncGenerator<Buffer> {
+    let position = start;
+    try {
+      for await (const chunk of reader) {
+        position += chunk.length;
+        yield chunk;
+      }
+      return;
+    } catch (error) {
+      if (!(error instanceof SpoolError)) throw error;
+    } finally {
+      await reader.close();
+    }
+    yield* this.#directly(mirrored, digest, { start: position, end }, signal);
+  }
+
+  /** From the upstream to the client, without keeping it: nobody verifies the digest but the client. */
+  async *#directly(
+    { upstream, remote }: Mirrored<Upstream>,
+    digest: Digest,
+    { start, end }: ByteRange,
+    signal: AbortSignal,
+  ): AsyncGenerator<Buffer> {
+    const blob = await upstream.client.openBlob(remote, digest, { start }, signal);
+    try {
+      let position = blob.start;
+      for await (const chunk of blob.body) {
+        const wanted = chunk.subarray(Math.max(0, start - position), end + 1 - position);
+        position += chunk.length;
+        if (wanted.length > 0) yield wanted;
+        if (position > end) return;
+      }
+    } finally {
+      blob.close();
+    }
+  }
+
+  /** That the upstream has it in this very repository: what others have is not for who may read this one. */
+  async #prove(mirrored: Mirrored<Upstream>, digest: Digest, size: number, signal?: AbortSignal): Promise<void> {
+    if ((await this.#head(mirrored, digest, signal)) === size) return;
+    // It does not say how long it is, or something else: only the bytes themselves prove it.
+    await this.#once(
+      `${keyOf(mirrored, digest)} verified`,
+      async () => {
+        const { upstream, remote } = mirrored;
+        const hash = createHash(algorithmOf(digest));
+        const blob = await upstream.client.openBlob(remote, digest);
+        for await (const chunk of blob.body) hash.update(chunk);
+        if (digestFromHash(algorithmOf(digest), hash) === digest) return size;
+        throw new RegistryError('UNAVAILABLE', { message: `${upstream.name} has other bytes under ${digest}` });
+      },
+      signal,
+    );
+    this.#known.set(keyOf(mirrored, digest), { size });
+  }
+
+  /** @returns the size; undefined when the upstream does not say */
+  async #head(mirrored: Mirrored<Upstream>, digest: Digest, signal?: AbortSignal): Promise<number | undefined> {
+    const { upstream, remote } = mirrored;
+    const key = keyOf(mirrored, digest);
+    const known = this.#known.get(key);
+    if (known !== undefined) return known.size;
+    const refused = this.#refused.get(key);
+    if (refused !== undefined) throw refused.error;
+    const ask = async () => {
+      try {
+        const size = await upstream.client.headBlob(remote, digest);
+        this.#known.set(key, { size });
+        return size;
+      } catch (error) {
+        this.#heard(mirrored, digest, error);
+        throw error;
+      }
+    };
+    return this.#once(key, ask, signal);
+  }
+
+  /** Asks unless somebody asks already. No signal for what is asked: others may wait for the same. */
+  #once(key: string, ask: () => Promise<number | undefined>, signal?: AbortSignal): Promise<number | undefined> {
+    let asking = this.#asking.get(key);
+    if (asking === undefined) {
+      asking = ask().finally(() => this.#asking.delete(key));
+      this.#asking.set(key, asking);
+    }
+    return untilAborted(asking, signal);
+  }
+
+  #heard(mirrored: Mirrored<Upstream>, digest: Digest, error: unknown): void {
+    if (isUpstreamError(error, 'missing') || isUpstreamError(error, 'denied')) {
+      this.#refused.set(keyOf(mirrored, digest), { error });
+    }
+  }
+
+  #kept({ local }: Mirrored<Upstream>): Blobs {
+    return this.#options.store.repository(local).blobs;
+  }
+}
+
+/** @throws what clients are told */
+async function told<T>(promise: Promise<T>, digest: Digest): Promise<T> {
+  try {
+    return await promise;
+  } catch (error) {
+    throw registryError(error, 'BLOB_UNKNOWN', { digest });
+  }
+}
+
+function keyOf({ local }: Mirrored<Upstream>, digest: Digest): string {
+  return `${local} ${digest}`;
+}
+
+function descriptorOf(digest: Digest, size: number): Descriptor {
+  return { mediaType: octetStream, digest, size };
+}
+
+/** @param bytes is given a signal that says that nobody reads on */
+function readerOf(
+  { start, end }: ByteRange,
+  signal: AbortSignal | undefined,
+  bytes: (closed: AbortSignal) => AsyncGenerator<Buffer>,
+  close?: () => Promise<void>,
+): ContentReader {
+  const aborter = new AbortController();
+  const closed = signal === undefined ? aborter.signal : AbortSignal.any([signal, aborter.signal]);
+  const chunks = bytes(closed);
+  return {
+    size: end - start + 1,
+    async close() {
+      aborter.abort(new Error('the reader was closed'));
+      await close?.();
+      await chunks.return(undefined).catch(() => undefined);
     },
+    [Symbol.asyncIterator]: () => chunks,
   };
 }

@@ -1,8 +1,12 @@
 import { type ErrorCode, isRegistryError, RegistryError } from '../oci/errors.ts';
+import { DigestMismatchError } from './downloads/download.ts';
 import { isUpstreamError, type UpstreamError } from './upstream/errors.ts';
 
 /** What clients are told who ask for something that an upstream did not give. @param missing when it has no such thing */
 export function registryError(error: unknown, missing: ErrorCode, detail: object): unknown {
+  if (error instanceof DigestMismatchError) {
+    return new RegistryError('UNAVAILABLE', { message: 'no upstream has sent the right bytes', detail, cause: error });
+  }
   if (!isUpstreamError(error)) return error;
   const { upstream, kind } = error;
   const said = error.fault.message === undefined ? '' : `: ${error.fault.message}`;

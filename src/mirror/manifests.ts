@@ -1,20 +1,23 @@
 import { LRUCache } from 'lru-cache';
-import { RegistryError } from '../oci/errors.ts';
 import { mediaTypes } from '../oci/media-type.ts';
 import type { Tag } from '../oci/name.ts';
 import { isDigest, type Reference } from '../oci/reference.ts';
-import type { Manifest, Manifests, Registry } from '../registry/registry.ts';
+import type { Manifest, Registry, Repository } from '../registry/registry.ts';
 import { allowsStale, registryError, unlessUnknown } from './faults.ts';
-import type { Marks } from './marks.ts';
+import type { Mark, Marks } from './marks.ts';
 import type { Mirrored } from './naming.ts';
+import type { Owners } from './owners.ts';
+import { untilAborted } from './until-aborted.ts';
 import { isUpstreamError } from './upstream/errors.ts';
-import type { MirrorEvent, Upstream } from './upstream.ts';
+import type { MirrorEvent, MirrorFault, Upstream } from './upstream.ts';
 
 export interface MirroredManifestsOptions {
   readonly store: Registry;
   readonly marks: Marks;
+  readonly owners: Owners;
   readonly now: () => number;
   readonly onEvent: (event: MirrorEvent) => void;
+  readonly onFault: (fault: MirrorFault) => void;
 }
 
 /** All that there is: what a client does not understand it does not get through a mirror either. */
@@ -25,11 +28,18 @@ const negativeTime = 30_000;
 
 type Answer = { readonly manifest: Manifest; readonly outcome: MirrorEvent['outcome']; readonly error?: unknown };
 
+/** What an upstream is being asked. */
+interface Asking {
+  readonly answer: Promise<Answer>;
+  /** In milliseconds since 1970. */
+  readonly since: number;
+}
+
 /** Answers for the manifests of upstreams: from the storage while that is known to be right, else from the upstream. */
 export class MirroredManifests {
   readonly #options: MirroredManifestsOptions;
   /** By repository and reference: who asks while somebody asks hears the same. */
-  readonly #asking = new Map<string, Promise<Answer>>();
+  readonly #asking = new Map<string, Asking>();
   readonly #refused = new LRUCache<string, { error: unknown }>({ max: 10_000, ttl: negativeTime });
 
   constructor(options: MirroredManifestsOptions) {
@@ -39,31 +49,53 @@ export class MirroredManifests {
   /** @throws RegistryError MANIFEST_UNKNOWN, TOOMANYREQUESTS, UNAVAILABLE */
   async get(mirrored: Mirrored<Upstream>, reference: Reference, signal?: AbortSignal): Promise<Manifest> {
     const { upstream, local } = mirrored;
-    const kept = await unlessUnknown(this.#storeOf(mirrored).get(reference, signal), 'MANIFEST_UNKNOWN');
-    const answer =
-      kept !== undefined && (isDigest(reference) || (await this.#isFresh(mirrored, reference)))
-        ? ({ manifest: kept, outcome: 'hit' } as const)
-        : await this.#ask(mirrored, reference, kept);
-    const { manifest, ...event } = answer;
+    const kept = await unlessUnknown(this.#storeOf(mirrored).manifests.get(reference, signal), 'MANIFEST_UNKNOWN');
+    const { manifest, ...event } = await this.#answer(mirrored, reference, kept, signal);
     this.#options.onEvent({ ...event, kind: 'manifest', upstream: upstream.name, repository: local, reference });
     if (event.outcome !== 'stale') return manifest;
     return { ...manifest, warning: `${upstream.name} could not be asked; this is what it said before` };
   }
 
-  #storeOf({ local }: Mirrored<Upstream>): Manifests {
-    return this.#options.store.repository(local).manifests;
+  async #answer(
+    mirrored: Mirrored<Upstream>,
+    reference: Reference,
+    kept: Manifest | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<Answer> {
+    if (kept === undefined) return untilAborted(this.#ask(mirrored, reference, kept).answer, signal);
+    if (isDigest(reference) || (await this.#isFresh(mirrored, reference))) return { manifest: kept, outcome: 'hit' };
+    const { answer, since } = this.#ask(mirrored, reference, kept);
+    const { patience, name } = mirrored.upstream;
+    const left = patience - (this.#options.now() - since);
+    if ((await isSettledWithin(answer, left, signal)) || !(await this.#mayBeStale(mirrored, reference))) {
+      return untilAborted(answer, signal);
+    }
+    // It goes on, for who comes next.
+    return { manifest: kept, outcome: 'stale', error: new Error(`${name} has not answered within ${patience} ms`) };
+  }
+
+  #storeOf({ local }: Mirrored<Upstream>): Repository {
+    return this.#options.store.repository(local);
   }
 
   async #isFresh({ upstream, local }: Mirrored<Upstream>, tag: Tag): Promise<boolean> {
     const mark = await this.#options.marks.get(local, tag);
-    return mark !== undefined && this.#options.now() - mark.checked < upstream.revalidate;
+    return mark !== undefined && this.#age(mark) < upstream.revalidate;
   }
 
-  #ask(mirrored: Mirrored<Upstream>, reference: Reference, kept: Manifest | undefined): Promise<Answer> {
+  /** Of one from the future, as clocks differ, how far it is away. */
+  #age({ checked }: Mark): number {
+    return Math.abs(this.#options.now() - checked);
+  }
+
+  /** Never rejects unheard: whoever asked may have left. */
+  #ask(mirrored: Mirrored<Upstream>, reference: Reference, kept: Manifest | undefined): Asking {
     const key = `${mirrored.local} ${reference}`;
     const running = this.#asking.get(key);
     if (running !== undefined) return running;
-    const asking = this.#askUpstream(mirrored, reference, kept, key).finally(() => this.#asking.delete(key));
+    const answer = this.#askUpstream(mirrored, reference, kept, key).finally(() => this.#asking.delete(key));
+    answer.catch(() => undefined);
+    const asking = { answer, since: this.#options.now() };
     this.#asking.set(key, asking);
     return asking;
   }
@@ -74,18 +106,16 @@ export class MirroredManifests {
     kept: Manifest | undefined,
     key: string,
   ): Promise<Answer> {
-    const { upstream, remote } = mirrored;
-    if (!upstream.admits(remote)) {
-      throw new RegistryError('MANIFEST_UNKNOWN', { message: `${upstream.name}/${remote} is not mirrored here` });
-    }
     const refused = this.#refused.get(key);
     try {
       if (refused !== undefined) throw refused.error;
       // No signal: others may wait for the same, and what comes is kept for the next one in any case.
       return await this.#fetch(mirrored, reference, kept);
     } catch (error) {
-      const refusal = isUpstreamError(error, 'missing') || isUpstreamError(error, 'denied');
-      if (refusal && refused === undefined) this.#refused.set(key, { error });
+      const isMissing = isUpstreamError(error, 'missing');
+      if (refused === undefined && (isMissing || isUpstreamError(error, 'denied'))) this.#refused.set(key, { error });
+      // Else it would come back when the upstream is down.
+      if (isMissing && kept !== undefined) await this.#forget(mirrored, reference);
       if (kept !== undefined && allowsStale(error) && (await this.#mayBeStale(mirrored, reference))) {
         return { manifest: kept, outcome: 'stale', error };
       }
@@ -93,12 +123,18 @@ export class MirroredManifests {
     }
   }
 
-  async #mayBeStale({ upstream, local }: Mirrored<Upstream>, reference: Reference): Promise<boolean> {
+  async #mayBeStale(mirrored: Mirrored<Upstream>, reference: Reference): Promise<boolean> {
     if (isDigest(reference)) return true;
+    const { upstream, local } = mirrored;
     const mark = await this.#options.marks.get(local, reference);
-    const age = this.#options.now() - (mark?.checked ?? 0) - upstream.revalidate;
-    // Of what another program has stored here nobody knows when it was right.
-    return mark === undefined || age <= upstream.maxStale;
+    if (mark !== undefined) return this.#age(mark) - upstream.revalidate < upstream.maxStale;
+    // Of what another program has stored here nobody knows when it was right: its time begins now.
+    try {
+      await this.#mark(mirrored, reference, this.#options.now() - upstream.revalidate);
+    } catch (error) {
+      this.#failed(mirrored, reference, error);
+    }
+    return upstream.maxStale > 0;
   }
 
   async #fetch(mirrored: Mirrored<Upstream>, reference: Reference, kept: Manifest | undefined): Promise<Answer> {
@@ -109,24 +145,67 @@ export class MirroredManifests {
       const known =
         descriptor.digest === kept?.descriptor.digest
           ? kept
-          : await unlessUnknown(this.#storeOf(mirrored).get(descriptor.digest), 'MANIFEST_UNKNOWN');
+          : await unlessUnknown(this.#storeOf(mirrored).manifests.get(descriptor.digest), 'MANIFEST_UNKNOWN');
       if (known !== undefined) {
-        if (known !== kept) await this.#keep(mirrored, reference, known);
-        await this.#mark(mirrored, reference);
+        await this.#keep(mirrored, reference, known, known === kept);
         return { manifest: known, outcome: 'hit' };
       }
     }
     const manifest = await upstream.client.getManifest(remote, reference, accept);
     await this.#keep(mirrored, reference, manifest);
-    if (!isDigest(reference)) await this.#mark(mirrored, reference);
     return { manifest, outcome: 'miss' };
   }
 
-  async #keep(mirrored: Mirrored<Upstream>, reference: Reference, { descriptor, content }: Manifest): Promise<void> {
-    await this.#storeOf(mirrored).put(reference, content, { mediaType: descriptor.mediaType });
+  /** A storage that takes nothing must not keep from clients what the upstream has. @param isKept whether all but the mark is there */
+  async #keep(mirrored: Mirrored<Upstream>, reference: Reference, manifest: Manifest, isKept = false): Promise<void> {
+    const { descriptor, content } = manifest;
+    const { owners, now } = this.#options;
+    try {
+      if (!isKept) {
+        await owners.claim(mirrored.local);
+        await this.#storeOf(mirrored).manifests.put(reference, content, { mediaType: descriptor.mediaType });
+      }
+      if (!isDigest(reference)) await this.#mark(mirrored, reference, now());
+    } catch (error) {
+      this.#failed(mirrored, reference, error);
+    }
   }
 
-  #mark({ local }: Mirrored<Upstream>, tag: Tag): Promise<void> {
-    return this.#options.marks.put(local, tag, { checked: this.#options.now() });
+  async #forget(mirrored: Mirrored<Upstream>, reference: Reference): Promise<void> {
+    if (isDigest(reference)) return;
+    try {
+      await unlessUnknown(this.#storeOf(mirrored).tags.delete(reference), 'MANIFEST_UNKNOWN');
+    } catch (error) {
+      this.#failed(mirrored, reference, error);
+    }
+  }
+
+  #failed({ upstream, local }: Mirrored<Upstream>, reference: Reference, error: unknown): void {
+    this.#options.onFault({ upstream: upstream.name, repository: local, reference, error });
+  }
+
+  #mark({ local }: Mirrored<Upstream>, tag: Tag, checked: number): Promise<void> {
+    return this.#options.marks.put(local, tag, { checked });
+  }
+}
+
+/** Whether a promise settles in time. @throws the reason of the signal */
+async function isSettledWithin(
+  promise: Promise<unknown>,
+  milliseconds: number,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), Math.max(0, milliseconds));
+  });
+  const settled = promise.then(
+    () => true,
+    () => true,
+  );
+  try {
+    return await untilAborted(Promise.race([settled, late]), signal);
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -10,4 +10,7 @@ export interface Mark {
 export interface Marks {
   get(name: RepositoryName, tag: Tag): Promise<Mark | undefined>;
   put(name: RepositoryName, tag: Tag, mark: Mark): Promise<void>;
+  /** Whether a repository was {@link claim}ed: what is in it has come from an upstream. */
+  isClaimed(name: RepositoryName): Promise<boolean>;
+  claim(name: RepositoryName): Promise<void>;
 }

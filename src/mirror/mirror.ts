@@ -1,13 +1,17 @@
-import { isRegistryError, RegistryError } from '../oci/errors.ts';
+import { LRUCache } from 'lru-cache';
+import { RegistryError } from '../oci/errors.ts';
 import type { RepositoryName } from '../oci/name.ts';
-import type { Blob, Referrers, Registry, Repository, Tags } from '../registry/registry.ts';
-import { createMirroredBlobs } from './blobs.ts';
+import type { Blob, Registry, Repository } from '../registry/registry.ts';
+import { MirroredBlobs } from './blobs.ts';
 import type { Downloads } from './downloads/downloads.ts';
+import { unlessUnknown } from './faults.ts';
 import { MirroredManifests } from './manifests.ts';
 import type { Marks } from './marks.ts';
 import { type Mirrored, Names } from './naming.ts';
-import { isUpstreamError } from './upstream/errors.ts';
-import type { MirrorEvent, Sent, Upstream } from './upstream.ts';
+import { Owners } from './owners.ts';
+import { createMirroredReferrers } from './referrers.ts';
+import { MirroredTags } from './tags.ts';
+import type { MirrorEvent, MirrorFault, Sent, Upstream } from './upstream.ts';
 
 export interface MirrorOptions {
   /** What clients push to. Where it has a repository, no upstream is asked for that name. */
@@ -17,54 +21,97 @@ export interface MirrorOptions {
   readonly upstreams: readonly Upstream[];
   readonly downloads: Downloads;
   readonly marks: Marks;
+  /** Whether what is kept is served as it is, and nobody is asked and nothing is kept. Default: false. */
+  readonly offline?: boolean;
   readonly onEvent: (event: MirrorEvent) => void;
   /** Told of each answer that begins. Default: nobody. */
   readonly onSent?: (sent: Sent) => void;
+  readonly onFault: (fault: MirrorFault) => void;
   readonly now?: () => number;
 }
+
+/** How long after the last request of a push no upstream is asked for its name, in milliseconds. */
+const pushTime = 600_000;
 
 /**
  * A registry that also has what its upstreams have. What has come from one is kept under its prefix in the ordinary layout,
  * and served from there.
+ *
+ * What is hosted comes first: under a prefix that is what was there before the mirror ({@link Owners}); without one, every
+ * name that has a manifest, and every name that something is being pushed to, as a client that asks for a manifest then wants
+ * to know whether it has pushed it.
  */
 export function createMirror(options: MirrorOptions): Registry {
-  const { hosted, store, upstreams, downloads, marks, onEvent, onSent = () => undefined, now = Date.now } = options;
+  const { hosted, store, upstreams, downloads, marks, offline = false, now = Date.now } = options;
+  const { onEvent, onSent = () => undefined, onFault } = options;
   const names = new Names(upstreams);
-  const manifests = new MirroredManifests({ store, marks, now, onEvent });
+  const owners = new Owners(hosted, marks);
+  const manifests = new MirroredManifests({ store, marks, owners, now, onEvent, onFault });
+  const blobs = new MirroredBlobs({ store, owners, downloads, onEvent, onFault });
+  const tags = new MirroredTags(onEvent);
+  /** Names without a prefix. */
+  const pushed = new LRUCache<RepositoryName, true>({ max: 10_000, ttl: pushTime });
 
   function mirroredRepository(mirrored: Mirrored<Upstream>): Repository {
-    const kept = hosted.repository(mirrored.local);
+    const { upstream, remote, local } = mirrored;
+    const kept = hosted.repository(local);
     const refuse = async (): Promise<never> => {
       throw new RegistryError('UNSUPPORTED', {
-        message: `${mirrored.local} is a mirror of ${mirrored.upstream.name}: push there, or under another name`,
+        message: `${local} is a mirror of ${upstream.name}: push there, or under another name`,
       });
     };
-    const blobs = createMirroredBlobs(mirrored, { store, downloads, onEvent });
-    const upstream = mirrored.upstream.name;
-    return {
-      name: mirrored.local,
-      blobs: {
-        ...kept.blobs,
-        stat: blobs.stat,
-        get: async (...asked) => told(await blobs.get(...asked), (bytes) => onSent({ upstream, kind: 'blob', bytes })),
-        mount: refuse,
-      },
+    const readOnly: Repository = {
+      ...kept,
+      blobs: { ...kept.blobs, mount: refuse },
       uploads: {
         create: refuse,
         put: refuse,
         find: (id) => ({ id, size: refuse, append: refuse, commit: refuse, cancel: refuse }),
       },
+      manifests: { ...kept.manifests, put: refuse },
+    };
+    if (!upstream.admits(remote)) return withNothing(readOnly, `${upstream.name}/${remote} is not mirrored here`);
+    if (offline) return readOnly;
+    const { stat, get } = blobs.of(mirrored);
+    const sent = (bytes: number) => onSent({ upstream: upstream.name, kind: 'blob', bytes });
+    return {
+      ...readOnly,
+      blobs: { ...readOnly.blobs, stat, get: async (...asked) => told(await get(...asked), sent) },
       manifests: {
-        ...kept.manifests,
+        ...readOnly.manifests,
         async get(reference, signal) {
           const manifest = await manifests.get(mirrored, reference, signal);
-          onSent({ upstream, kind: 'manifest', bytes: manifest.content.length });
+          onSent({ upstream: upstream.name, kind: 'manifest', bytes: manifest.content.length });
           return manifest;
         },
-        put: refuse,
       },
-      tags: { ...kept.tags, list: mirroredTags(mirrored, kept.tags) },
-      referrers: mirroredReferrers(mirrored, kept.referrers),
+      tags: { ...kept.tags, list: tags.list(mirrored, kept.tags) },
+      referrers: createMirroredReferrers(mirrored, kept.referrers, onEvent),
+    };
+  }
+
+  /** A name under a prefix: of the upstream, unless something was pushed there before. */
+  function unlessHosted(mirrored: Mirrored<Upstream>): Repository {
+    const own = hosted.repository(mirrored.local);
+    const other = mirroredRepository(mirrored);
+    const pick = async () => ((await owners.isHosted(mirrored.local)) ? own : other);
+    return {
+      name: mirrored.local,
+      ...readsOf(pick),
+      uploads: {
+        create: async (...asked) => (await pick()).uploads.create(...asked),
+        put: async (...asked) => (await pick()).uploads.put(...asked),
+        find(id) {
+          const find = async () => (await pick()).uploads.find(id);
+          return {
+            id,
+            size: async () => (await find()).size(),
+            append: async (...asked) => (await find()).append(...asked),
+            commit: async (...asked) => (await find()).commit(...asked),
+            cancel: async () => (await find()).cancel(),
+          };
+        },
+      },
     };
   }
 
@@ -72,29 +119,35 @@ export function createMirror(options: MirrorOptions): Registry {
   function hostedOr(name: RepositoryName, mirrored: Mirrored<Upstream>): Repository {
     const own = hosted.repository(name);
     const other = mirroredRepository(mirrored);
-    const pick = async () => ((await isHosted(own)) ? own : other);
+    const pick = async () => (pushed.has(name) || (await own.manifests.any()) ? own : other);
+    const reads = readsOf(pick);
+    const push =
+      <Asked extends readonly unknown[], T>(method: (...asked: Asked) => T) =>
+      (...asked: Asked): T => {
+        pushed.set(name, true);
+        return method(...asked);
+      };
     return {
-      ...own,
+      name,
       blobs: {
         // Whoever asks just whether it is there is about to push: a push needs no upstream, and must have its blobs here.
         ...own.blobs,
-        get: async (...asked) => (await pick()).blobs.get(...asked),
-      },
-      manifests: {
-        ...own.manifests,
-        get: async (...asked) => (await pick()).manifests.get(...asked),
-      },
-      tags: {
-        ...own.tags,
-        async *list(...asked) {
-          yield* (await pick()).tags.list(...asked);
+        mount: push(own.blobs.mount),
+        async get(digest, signal) {
+          try {
+            return await reads.blobs.get(digest, signal);
+          } catch (error) {
+            // Another process may have taken it of a push.
+            const pushed = await unlessUnknown(own.blobs.get(digest, signal), 'BLOB_UNKNOWN');
+            if (pushed !== undefined) return pushed;
+            throw error;
+          }
         },
       },
-      referrers: {
-        async *list(...asked) {
-          yield* (await pick()).referrers.list(...asked);
-        },
-      },
+      uploads: { create: push(own.uploads.create), put: push(own.uploads.put), find: push(own.uploads.find) },
+      manifests: { ...own.manifests, get: reads.manifests.get, put: push(own.manifests.put) },
+      tags: { ...own.tags, list: reads.tags.list },
+      referrers: reads.referrers,
     };
   }
 
@@ -105,11 +158,13 @@ export function createMirror(options: MirrorOptions): Registry {
       const named = namespace === undefined ? undefined : names.ofNamespace(namespace, name);
       // Whoever means a registry that is not mirrored here must not get what another one has under that name.
       if (namespace !== undefined && named === undefined) return hosted.repository(name);
-      const prefixed = named ?? names.ofPrefix(name);
-      if (prefixed !== undefined) return mirroredRepository(prefixed);
+      const mirrored = named ?? names.ofPrefix(name);
+      // Without a prefix what is kept here and what is hosted here cannot be told apart: all of it is the upstream's.
+      if (mirrored !== undefined) {
+        return mirrored.upstream.prefix === '' ? mirroredRepository(mirrored) : unlessHosted(mirrored);
+      }
       const byDefault = names.ofDefault(name);
       if (byDefault === undefined) return hosted.repository(name);
-      // Without a prefix what is kept here and what is hosted here cannot be told apart: all of it is the upstream's.
       return byDefault.upstream.prefix === '' ? mirroredRepository(byDefault) : hostedOr(name, byDefault);
     },
   };
@@ -132,57 +187,52 @@ function told(blob: Blob, tell: (bytes: number) => void): Blob {
   };
 }
 
-async function isHosted({ tags }: Repository): Promise<boolean> {
-  try {
-    for await (const _ of tags.list({ limit: 1 })) return true;
-    return true;
-  } catch (error) {
-    if (isRegistryError(error, 'NAME_UNKNOWN')) return false;
-    throw error;
-  }
-}
-
-/** What the upstream has; what is kept, when it cannot be asked. */
-function mirroredTags({ upstream, remote }: Mirrored<Upstream>, kept: Tags): Tags['list'] {
-  return async function* list(options = {}) {
-    const { after, limit, signal } = options;
-    let begun = false;
-    try {
-      let page = await upstream.client.listTags(
-        remote,
-        { ...(limit !== undefined && { n: limit }), ...(after !== undefined && { last: after }) },
-        signal,
-      );
-      for (;;) {
-        begun = true;
-        // Not all registries heed `last`.
-        for (const tag of page.tags) if (after === undefined || tag > after) yield tag;
-        if (page.next === undefined) return;
-        page = await upstream.client.listTags(remote, { next: page.next }, signal);
-      }
-    } catch (error) {
-      if (!isUpstreamError(error) || begun) throw error;
-      yield* kept.list(options);
-    }
+/** A repository that has what another one has, which is chosen with each request. */
+function readsOf(pick: () => Promise<Repository>): Omit<Repository, 'name' | 'uploads'> {
+  return {
+    blobs: {
+      stat: async (...asked) => (await pick()).blobs.stat(...asked),
+      get: async (...asked) => (await pick()).blobs.get(...asked),
+      mount: async (...asked) => (await pick()).blobs.mount(...asked),
+      adopt: async (...asked) => (await pick()).blobs.adopt(...asked),
+      delete: async (...asked) => (await pick()).blobs.delete(...asked),
+    },
+    manifests: {
+      get: async (...asked) => (await pick()).manifests.get(...asked),
+      any: async (...asked) => (await pick()).manifests.any(...asked),
+      put: async (...asked) => (await pick()).manifests.put(...asked),
+      delete: async (...asked) => (await pick()).manifests.delete(...asked),
+    },
+    tags: {
+      async *list(...asked) {
+        yield* (await pick()).tags.list(...asked);
+      },
+      delete: async (...asked) => (await pick()).tags.delete(...asked),
+    },
+    referrers: {
+      async *list(...asked) {
+        yield* (await pick()).referrers.list(...asked);
+      },
+    },
   };
 }
 
-function mirroredReferrers({ upstream, remote }: Mirrored<Upstream>, kept: Referrers): Referrers {
+/** A repository that nothing can be had from, not even what was kept before it was denied. */
+function withNothing(repository: Repository, message: string): Repository {
+  const unknown = (code: 'BLOB_UNKNOWN' | 'MANIFEST_UNKNOWN' | 'NAME_UNKNOWN') => async (): Promise<never> => {
+    throw new RegistryError(code, { message });
+  };
   return {
-    async *list(subject, artifactTypes, options = {}) {
-      try {
-        const { after, signal } = options;
-        const found = await upstream.client.listReferrers(remote, subject, signal);
-        const wanted = found.filter(
-          ({ digest, artifactType = '' }) =>
-            (after === undefined || digest > after) &&
-            (artifactTypes.length === 0 || artifactTypes.includes(artifactType)),
-        );
-        yield* wanted.sort((a, b) => (a.digest < b.digest ? -1 : 1));
-      } catch (error) {
-        if (!isUpstreamError(error)) throw error;
-        yield* kept.list(subject, artifactTypes, options);
-      }
+    ...repository,
+    blobs: { ...repository.blobs, stat: unknown('BLOB_UNKNOWN'), get: unknown('BLOB_UNKNOWN') },
+    manifests: { ...repository.manifests, get: unknown('MANIFEST_UNKNOWN') },
+    tags: {
+      ...repository.tags,
+      // biome-ignore lint/correctness/useYield: there is nothing to give.
+      async *list() {
+        await unknown('NAME_UNKNOWN')();
+      },
     },
+    referrers: { async *list() {} },
   };
 }

@@ -22,6 +22,7 @@ describe('a repository is of the upstream', () => {
     ['registry.inner:5000', 'team/app', ['registry.inner:5000', 'team/app', 'inner/mirror/team/app']],
     ['evil.example', 'team/app', undefined],
     ['', 'team/app', undefined],
+    ['doc\u212aer.io', 'team/app', undefined],
     ['__proto__', 'team/app', undefined],
   ])('that the namespace %j names: %s', (namespace, name, expected) => {
     expect(show(names.ofNamespace(namespace, parseRepositoryName(name)))).toEqual(expected);

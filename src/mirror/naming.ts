@@ -29,7 +29,7 @@ export class Names<Upstream extends Naming> {
 
   constructor(upstreams: readonly Upstream[]) {
     for (const upstream of upstreams) {
-      for (const name of [upstream.name, ...upstream.aliases]) this.#byNamespace.set(name.toLowerCase(), upstream);
+      for (const name of [upstream.name, ...upstream.aliases]) this.#byNamespace.set(lowerCase(name), upstream);
       if (upstream.prefix !== '') this.#byPrefix.set(upstream.prefix, upstream);
     }
     this.#default = upstreams.find(({ isDefault }) => isDefault);
@@ -37,7 +37,7 @@ export class Names<Upstream extends Naming> {
 
   /** By the namespace that the client gives (`?ns=`); undefined when nobody here has that name. */
   ofNamespace(namespace: string, name: RepositoryName): Mirrored<Upstream> | undefined {
-    return this.#of(this.#byNamespace.get(namespace.toLowerCase()), name);
+    return this.#of(this.#byNamespace.get(lowerCase(namespace)), name);
   }
 
   /** By the beginning of the name: `quay.io/team/app`. */
@@ -62,6 +62,11 @@ export class Names<Upstream extends Naming> {
     const local = remote && tryParseRepositoryName(upstream.prefix === '' ? remote : `${upstream.prefix}/${remote}`);
     return remote === undefined || local === undefined ? undefined : { upstream, remote, local };
   }
+}
+
+/** Of ASCII only: other letters become such (the sign for Kelvin is a k), and make another host. */
+function lowerCase(host: string): string {
+  return host.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
 }
 
 function isHub({ name }: Naming): boolean {

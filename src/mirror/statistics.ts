@@ -39,8 +39,9 @@ interface UpstreamCounts {
 export class Statistics {
   readonly #upstreams = new Map<string, UpstreamCounts>();
 
-  /** A request was answered. */
+  /** A request was answered. Lists are not counted, as nothing of them is kept. */
   answered({ upstream, kind, outcome }: MirrorEvent): void {
+    if (kind === 'tags' || kind === 'referrers') return;
     const counts = this.#of(upstream)[kind];
     if (outcome === 'hit') counts.hits += 1;
     else if (outcome === 'miss') counts.misses += 1;

@@ -11,12 +11,14 @@ export interface Upstream extends Naming {
   readonly revalidate: number;
   /** For how long after that a tag still serves when the upstream cannot be asked, in milliseconds. */
   readonly maxStale: number;
+  /** How long the upstream is waited for when there is a tag that may be stale, in milliseconds. */
+  readonly patience: number;
 }
 
 /** Bytes that a client is given. */
 export interface Sent {
   readonly upstream: string;
-  readonly kind: MirrorEvent['kind'];
+  readonly kind: 'manifest' | 'blob';
   /**
    * Of a manifest, or of the part of a blob that was asked for. They count when the answer begins, though the client may leave
    * before it has all; so do those that it is sent to the storage for, which gives them itself.
@@ -28,11 +30,19 @@ export interface Sent {
 export interface MirrorEvent {
   /** `hit`: from the storage; `miss`: from the upstream; `stale`: from the storage, as the upstream could not be asked. */
   readonly outcome: 'hit' | 'miss' | 'stale';
-  readonly kind: 'manifest' | 'blob';
+  readonly kind: 'manifest' | 'blob' | 'tags' | 'referrers';
   readonly upstream: string;
   readonly repository: RepositoryName;
-  /** Tag or digest. */
+  /** Tag or digest; of `tags`, nothing. */
   readonly reference: string;
   /** Why it is stale. */
   readonly error?: unknown;
+}
+
+/** Something that has come from an upstream, but could not be kept: the storage is full, or does not answer. */
+export interface MirrorFault {
+  readonly upstream: string;
+  readonly repository: RepositoryName;
+  readonly reference: string;
+  readonly error: unknown;
 }

@@ -74,7 +74,7 @@ export function createBlobs(driver: StorageDriver, content: Content, name: Repos
     async adopt(digest, prove) {
       const size = await content.stat(digest);
       if (size === undefined) return undefined;
-      await prove();
+      await prove(size);
       await driver.putAll([linkTo(layout.layer(name, digest), digest)]);
       return { mediaType: octetStream, digest, size };
     },

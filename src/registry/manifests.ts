@@ -7,7 +7,7 @@ import { isDigest, type Reference } from '../oci/reference.ts';
 import type { Content } from './content.ts';
 import type { KeyedLock } from './keyed-lock.ts';
 import { layout } from './layout.ts';
-import { linkTo, readLink, remove } from './links.ts';
+import { linkTo, readLink, remove, statOrUndefined } from './links.ts';
 import type { ReferrersIndex } from './referrers.ts';
 import type { Blobs, Manifest, Manifests } from './registry.ts';
 import { rememberTags, type SeenTags, tagsOf, tagTo } from './tags.ts';
@@ -51,6 +51,8 @@ export function createManifests(
       if (!manifest) throw unknown(reference);
       return manifest;
     },
+
+    any: async (signal) => (await statOrUndefined(driver, layout.manifests(name), signal)) !== undefined,
 
     async put(reference, bytes, { mediaType, tags = [] }) {
       const info = parseManifest(bytes, mediaType);

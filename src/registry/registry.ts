@@ -86,10 +86,10 @@ export interface Blobs {
   /**
    * Makes content that the storage has, wherever it came from, a blob of this repository.
    *
-   * @param prove asked first, if the content is there; rejects when this repository has no claim to it
+   * @param prove asked first, if the content is there, with its size; rejects when this repository has no claim to it
    * @returns undefined when the storage does not have it
    */
-  adopt(digest: Digest, prove: () => Promise<void>): Promise<Descriptor | undefined>;
+  adopt(digest: Digest, prove: (size: number) => Promise<void>): Promise<Descriptor | undefined>;
 
   /**
    * Takes the blob out of this repository; its bytes stay as long as another one may have it.
@@ -172,6 +172,9 @@ export interface Manifest {
 export interface Manifests {
   /** @throws RegistryError MANIFEST_UNKNOWN */
   get(reference: Reference, signal?: AbortSignal): Promise<Manifest>;
+
+  /** Whether there is one. Where all were deleted, it may still say so. Asks the storage one thing. */
+  any(signal?: AbortSignal): Promise<boolean>;
 
   /**
    * Validates and stores a manifest and then points the tags at it.

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { duration, flag, httpUrl, secret, text } from '../values.ts';
+import { count, duration, flag, httpUrl, secret, text } from '../values.ts';
 import { isRepositoryPattern } from './auth.ts';
 
 const minute = 60_000;
@@ -20,7 +20,7 @@ const upstream = z.object({
    * Where it is reached, asked in this order: accelerators first, the origin last. Default: `https://<name>`, for docker.io
    * `https://registry-1.docker.io`.
    */
-  endpoints: z.array(httpUrl).optional(),
+  endpoints: z.array(httpUrl).min(1, { error: 'must have one at least, or be left out' }).optional(),
   /** Other names of the same. Default: none, for docker.io `index.docker.io` and `registry-1.docker.io`. */
   aliases: z.array(text).optional(),
   /** Before the names of its repositories here: `<prefix>/library/alpine`. Default: the name, without a port. */
@@ -29,15 +29,40 @@ const upstream = z.object({
     .optional(),
   /** Whether names without a prefix that nothing is hosted under are its own, as Docker's `registry-mirrors` asks. Default: false. */
   default: flag.default(false),
-  /** Of an account there. Default: none. */
+  /** Of an account there: at the last endpoint, and at others on its site. Default: none. */
   username: text.optional(),
+  /** Also by a variable: `REGISTRY_MIRROR_UPSTREAMS_0_PASSWORD` is that of the first upstream. */
   password: secret.optional(),
   /** Path of a file with the password, in place of `password`; read each time it is needed. Default: none. */
   passwordfile: text.optional(),
-  /** Path of an authority (PEM) that is trusted beside those of the system. Default: none. */
+  /** Accounts at other endpoints, such as an accelerator that wants one. Default: none. */
+  accounts: z
+    .array(
+      z.object({
+        /** One of `endpoints`. */
+        endpoint: httpUrl,
+        username: text,
+        password: secret.optional(),
+        /** As that of the upstream. */
+        passwordfile: text.optional(),
+      }),
+    )
+    .default([]),
+  /** Path of authorities (PEM) that are trusted beside those of the system. Default: none. */
   ca: text.optional(),
   /** Hosts of its token server, where that is on a site of another name: `auth.example.com`. Default: none. */
   realms: z.array(text).default([]),
+  /** How long it is waited for. None is for a whole answer: what comes slowly comes. */
+  timeouts: z
+    .object({
+      /** For a connection. Milliseconds; default: 10s. */
+      connect: duration('refused').default(10_000),
+      /** From a request until its answer begins. Milliseconds; default: 30s. */
+      answer: duration('refused').default(30_000),
+      /** For more of an answer that has begun. Milliseconds; default: 1m. */
+      idle: duration('refused').default(minute),
+    })
+    .prefault({}),
   /** Which of its repositories are mirrored, as it calls them. Default: all. */
   allow: patterns.default(['**']),
   /** Which of these are not. Default: none. */
@@ -46,31 +71,69 @@ const upstream = z.object({
   revalidate: duration('allowed').default(minute),
   /** How long after that it is served when the upstream cannot be asked. Milliseconds; default: 720h (30 days). */
   maxstale: duration('allowed').default(30 * day),
+  /**
+   * How long the upstream is waited for when there is a tag that may be served as it was; it is asked to the end all the same.
+   * Milliseconds; default: 3s.
+   */
+  patience: duration('allowed').default(3_000),
 });
+
+/** As it is called in names and settings. */
+export const dockerHub = 'docker.io';
+
+type Named = Readonly<{ name: string; prefix?: string | undefined; aliases?: readonly string[] | undefined }>;
+
+/** Before the names of its repositories here. */
+export function prefixOf({ name, prefix }: Named): string {
+  return prefix ?? name.replace(/:\d+$/, '');
+}
+
+/** Names beside its own. */
+export function aliasesOf({ name, aliases }: Named): readonly string[] {
+  return aliases ?? (name === dockerHub ? ['index.docker.io', 'registry-1.docker.io'] : []);
+}
 
 /** `mirror`, an addition of berth: registries of which it keeps what is pulled through it. */
 export const mirrorSection = z
   .object({
     /** Default: none. */
     upstreams: z.array(upstream).default([]),
-    /** Path of a folder where blobs are gathered while they come. Default: `_berth/mirror` in the storage, else the system's. */
+    /** Path of a folder where blobs are gathered while they come. Default: `_berth/mirror/incoming` in the storage if that is a file system, else one for temporary files. */
     spool: text.optional(),
+    /** How many blobs come at once; who asks for one more waits. Default: 32. */
+    maxdownloads: count(1).default(32),
   })
   .superRefine(({ upstreams }, context) => {
-    const taken = new Map<string, string>();
-    for (const [index, { name, aliases = [], prefix, password, passwordfile, username }] of upstreams.entries()) {
-      const complain = (path: string, message: string) =>
-        context.addIssue({ code: 'custom', path: ['upstreams', index, path], message });
-      for (const [path, key] of [
-        ['name', `name ${name}`],
-        ['prefix', `prefix ${prefix ?? name}`],
-        ...aliases.map((alias) => ['aliases', `name ${alias}`] as const),
-      ] as const) {
-        if (taken.has(key)) complain(path, `is that of another upstream too, ${taken.get(key)}`);
-        taken.set(key, name);
+    const complain = (index: number, path: string, message: string) =>
+      context.addIssue({ code: 'custom', path: ['upstreams', index, ...path.split('.')], message });
+    const named = new Map<string, string>();
+    const prefixed = new Map<string, string>();
+    for (const [index, upstream] of upstreams.entries()) {
+      const { name, password, passwordfile, username } = upstream;
+      const called = [['name', name], ...aliasesOf(upstream).map((alias) => ['aliases', alias])] as const;
+      for (const [path = '', given = ''] of called) {
+        const other = named.get(given.toLowerCase());
+        if (other !== undefined)
+          complain(index, path, `${path === 'name' ? '' : `${given} `}is a name of ${other} already`);
+        else named.set(given.toLowerCase(), name);
       }
-      if (password !== undefined && passwordfile !== undefined) complain('passwordfile', 'excludes password');
-      if ((password ?? passwordfile) !== undefined && username === undefined) complain('username', 'is missing');
+      const prefix = prefixOf(upstream);
+      for (const [other, owner] of prefixed) {
+        if (!`${prefix}/`.startsWith(`${other}/`) && !`${other}/`.startsWith(`${prefix}/`)) continue;
+        const advice = 'give one of them another prefix (without one it is the name, without the port)';
+        complain(index, 'prefix', `overlaps with ${other}, the prefix of ${owner}: ${advice}`);
+      }
+      prefixed.set(prefix, name);
+      for (const [place, { endpoint, ...account }] of upstream.accounts.entries()) {
+        if (upstream.endpoints?.includes(endpoint) !== true) {
+          complain(index, `accounts.${place}.endpoint`, 'is none of its endpoints');
+        }
+        if (account.password !== undefined && account.passwordfile !== undefined) {
+          complain(index, `accounts.${place}.passwordfile`, 'excludes password');
+        }
+      }
+      if (password !== undefined && passwordfile !== undefined) complain(index, 'passwordfile', 'excludes password');
+      if ((password ?? passwordfile) !== undefined && username === undefined) complain(index, 'username', 'is missing');
     }
     if (upstreams.filter(({ default: isDefault }) => isDefault).length > 1) {
       context.addIssue({ code: 'custom', path: ['upstreams'], message: 'can have one default only' });

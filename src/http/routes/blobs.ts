@@ -27,7 +27,7 @@ function headersOf({ digest, mediaType }: Descriptor) {
 export const headBlob: Handler<'blob'> = async (call) => {
   const { request, target } = call;
   const { blobs } = call.repository;
-  const descriptor = await blobs.stat(parseDigest(target.digest));
+  const descriptor = await blobs.stat(parseDigest(target.digest), request.signal);
   const headers = headersOf(descriptor);
   if (isCached(request, descriptor.digest)) return notModified(headers);
   return { status: 200, headers, body: { size: descriptor.size, open: unopened } };
@@ -36,7 +36,7 @@ export const headBlob: Handler<'blob'> = async (call) => {
 export const getBlob: Handler<'blob'> = async (call) => {
   const { request, target } = call;
   const { blobs } = call.repository;
-  const blob = await blobs.get(parseDigest(target.digest));
+  const blob = await blobs.get(parseDigest(target.digest), request.signal);
   const headers = headersOf(blob.descriptor);
   if (isCached(request, blob.descriptor.digest)) return notModified(headers);
 
@@ -45,17 +45,21 @@ export const getBlob: Handler<'blob'> = async (call) => {
     return {
       status: 206,
       headers: { ...headers, 'Content-Range': contentRange(part, blob.descriptor.size) },
-      body: { size: part.end - part.start + 1, open: () => blob.open(part) },
+      body: { size: part.end - part.start + 1, open: () => blob.open(part, request.signal) },
     };
   }
-  const several = part && multipart(blob, headers, [part, ...others]);
+  const several = part && multipart(blob, headers, [part, ...others], request.signal);
   if (several !== undefined) return several;
 
   // A range that is void for us may not be so for the storage, to which the client would repeat it.
-  const url = request.header('range') === undefined ? await blob.redirectUrl() : undefined;
+  const url = request.header('range') === undefined ? await blob.redirectUrl(request.signal) : undefined;
   // The content may be kept for ever, but the URL is good for a while only.
   if (url !== undefined) return { status: 307, headers: { ...headers, 'Cache-Control': 'no-store', Location: url } };
-  return { status: 200, headers, body: { size: blob.descriptor.size, open: () => blob.open() } };
+  return {
+    status: 200,
+    headers,
+    body: { size: blob.descriptor.size, open: () => blob.open(undefined, request.signal) },
+  };
 };
 
 export const deleteBlob: Handler<'blob'> = async (call) => {

@@ -37,7 +37,12 @@ function readsOf(parts: readonly Part[]): Read[] | undefined {
  * @returns undefined when the whole blob had better be sent, as it may be (14.2): parts that are many, small and far from
  * each other would cost the storage a request each
  */
-export function multipart(blob: Blob, headers: Reply['headers'], parts: readonly Part[]): Reply | undefined {
+export function multipart(
+  blob: Blob,
+  headers: Reply['headers'],
+  parts: readonly Part[],
+  signal?: AbortSignal,
+): Reply | undefined {
   const reads = readsOf(parts);
   if (reads === undefined) return undefined;
   const boundary = randomUUID();
@@ -51,11 +56,11 @@ export function multipart(blob: Blob, headers: Reply['headers'], parts: readonly
 
   async function open() {
     // Before the answer begins: it may not be there.
-    let reader = await blob.open(first);
+    let reader = await blob.open(first, signal);
     async function* bytes(): AsyncGenerator<Uint8Array> {
       if (first !== undefined) yield* cut(reader, first, heads);
       for (const read of others) {
-        reader = await blob.open(read);
+        reader = await blob.open(read, signal);
         yield* cut(reader, read, heads);
       }
       yield tail;

@@ -15,7 +15,7 @@ const maxTags = 100;
 export const getManifest: Handler<'manifest'> = async (call) => {
   const { request, target } = call;
   const { manifests } = call.repository;
-  const { descriptor, content, warning } = await manifests.get(parseKnown(target.reference));
+  const { descriptor, content, warning } = await manifests.get(parseKnown(target.reference), request.signal);
   const headers = {
     'Content-Type': descriptor.mediaType,
     'Docker-Content-Digest': descriptor.digest,

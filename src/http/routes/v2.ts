@@ -82,6 +82,9 @@ function targetOf({ path }: ApiRequest): Target | undefined {
   return parseTarget(path.slice('/v2'.length));
 }
 
+/** A host, with a port where it needs one. What else clients send no registry is called, and it does not belong in a header. */
+const namespaceGrammar = /^[a-z0-9](?:[a-z0-9.-]{0,253}[a-z0-9])?(?::\d{1,5})?$/i;
+
 /** Everything below `/v2`: tells what is asked for, asks whether it is allowed, and only then looks. */
 export function createV2({ access, ...services }: V2Options): (request: ApiRequest) => Promise<Reply> {
   return async (request) => {
@@ -100,6 +103,7 @@ export function createV2({ access, ...services }: V2Options): (request: ApiReque
     try {
       const reply = await handler({ ...services, request, target, repository, caller } as never);
       if (namespace === undefined || repository === undefined || repository.name === name) return reply;
+      if (!namespaceGrammar.test(namespace)) return reply;
       return { ...reply, headers: { ...reply.headers, 'OCI-Namespace': namespace } };
     } catch (error) {
       throw isRegistryError(error, 'UNSUPPORTED') ? refused(methods, request.method, error) : error;

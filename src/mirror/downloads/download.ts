@@ -3,30 +3,41 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { algorithmOf, type Digest, digestFromHash } from '../../oci/digest.ts';
 import type { RepositoryName } from '../../oci/name.ts';
 import type { ByteRange, ContentReader } from '../../registry/registry.ts';
-import { GrowingFile } from './growing-file.ts';
+import type { GrowingFile } from './growing-file.ts';
 
 /** A blob as an upstream gives it, from some byte on. */
 export interface UpstreamBlob {
-  /** Of the whole, in bytes. */
-  readonly size: number;
+  /** Who gives it: URL of the endpoint. */
+  readonly endpoint: string;
+  /** Of the whole, in bytes; undefined: it does not say. */
+  readonly size: number | undefined;
   /** Where `body` begins: what was asked for, or 0 when the upstream knows no ranges. */
   readonly start: number;
   readonly body: AsyncIterable<Uint8Array>;
-  close(): Promise<void>;
+  close(): void;
 }
 
-export interface DownloadOptions {
+/** What a download needs of those who want it. */
+export interface DownloadSource {
   readonly digest: Digest;
+  /** For whom it is, to begin with. */
+  readonly repository: RepositoryName;
   /** Asks the upstream. @param start from which byte on */
   open(start: number, signal: AbortSignal): Promise<UpstreamBlob>;
-  /** Where the bytes are gathered; not there yet. */
-  readonly file: string;
-  /** Whether to try again when the upstream breaks off. Anything else that is thrown ends the download. */
-  isTransient(error: unknown): boolean;
-  /** Puts the whole, verified file into the storage, for these repositories. */
-  store(file: GrowingFile, repositories: ReadonlySet<RepositoryName>): Promise<void>;
+  /** What to do about an error of the upstream: ask for the rest, take what it sent for wrong, or end the download. */
+  judge(error: unknown): 'transient' | 'wrong' | 'final';
+  /** Told who gave wrong bytes. @returns whether somebody else can be asked, so that it is worth to begin again */
+  distrust(endpoints: ReadonlySet<string>): boolean;
+  /** Makes the whole, verified content a blob of a repository. */
+  store(content: () => AsyncIterable<Uint8Array>, repository: RepositoryName): Promise<void>;
   /** Default: waits. For tests. */
   readonly wait?: (milliseconds: number) => Promise<void>;
+}
+
+export interface DownloadOptions extends DownloadSource {
+  /** Makes the file in which the bytes are gathered. @param expected its size in the end, if that is known */
+  createFile(expected: number | undefined): Promise<GrowingFile>;
+  readonly aborter: AbortController;
 }
 
 /** A wrong byte somewhere: what came has another digest than was asked for. */
@@ -52,51 +63,84 @@ const lonelyTime = 10_000;
  */
 export class Download {
   readonly digest: Digest;
-  /** Of the blob, in bytes. */
-  readonly size: number;
-  /** For whom it comes: whoever asks for it there gets it. */
-  readonly repositories = new Set<RepositoryName>();
   /** Resolves when the blob is stored; rejects when it never will be. */
   readonly stored: Promise<void>;
   readonly #options: DownloadOptions;
   readonly #file: GrowingFile;
-  readonly #aborter: AbortController;
+  /** Resolves when all of it is here, and right. */
+  readonly #received: Promise<void>;
+  /** For whom it comes: whoever asks for it there gets it. */
+  readonly #repositories: Set<RepositoryName>;
+  /** Who has given bytes of it. */
+  readonly #sources = new Set<string>();
   #first: UpstreamBlob | undefined;
+  #size: number | undefined;
+  #hasEnded = false;
   #lonely: NodeJS.Timeout | undefined;
 
-  private constructor(options: DownloadOptions, first: UpstreamBlob, file: GrowingFile, aborter: AbortController) {
+  private constructor(options: DownloadOptions, first: UpstreamBlob, file: GrowingFile) {
     this.#options = options;
     this.#first = first;
     this.#file = file;
-    this.#aborter = aborter;
+    this.#repositories = new Set([options.repository]);
+    this.#size = first.size;
     this.digest = options.digest;
-    this.size = first.size;
-    this.stored = this.#run();
+    this.#received = this.#receive();
+    this.stored = this.#keep();
     // Whoever waits for it hears of it; nobody has to.
     this.stored.catch(() => undefined);
     this.#left();
   }
 
-  /** Resolves when the upstream has answered. @throws what `open` throws */
+  /**
+   * Resolves when the upstream has answered; when it does not say how long the blob is, not before it has sent it all.
+   *
+   * @throws what `open` throws, what makes the download fail by then
+   */
   static async begin(options: DownloadOptions): Promise<Download> {
-    const aborter = new AbortController();
-    const first = await options.open(0, aborter.signal);
+    const { signal } = options.aborter;
+    const first = await options.open(0, signal);
+    let download: Download;
     try {
-      return new Download(options, first, await GrowingFile.create(options.file, first.size), aborter);
+      signal.throwIfAborted();
+      download = new Download(options, first, await options.createFile(first.size));
     } catch (error) {
-      await first.close();
+      first.close();
       throw error;
     }
+    if (first.size === undefined) await download.#received;
+    return download;
+  }
+
+  /** Of the blob, in bytes. */
+  get size(): number {
+    return this.#size ?? this.#file.written;
   }
 
   get received(): number {
     return this.#file.written;
   }
 
-  /** Streams the blob or a part of it as it comes. */
-  read(range: ByteRange, signal?: AbortSignal): ContentReader {
-    clearTimeout(this.#lonely);
+  /** Whether nothing comes of it any more: it has been stored, or has failed. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  isFor(repository: RepositoryName): boolean {
+    return this.#repositories.has(repository);
+  }
+
+  /** Is for one more repository from now on. @returns false when it has ended */
+  add(repository: RepositoryName): boolean {
+    if (!this.#hasEnded) this.#repositories.add(repository);
+    return !this.#hasEnded;
+  }
+
+  /** Streams the blob or a part of it as it comes. @returns undefined when it has ended and is not here any more */
+  read(range: ByteRange, signal?: AbortSignal): ContentReader | undefined {
     const reader = this.#file.read(range, signal);
+    if (reader === undefined) return undefined;
+    clearTimeout(this.#lonely);
     return {
       size: reader.size,
       close: async () => {
@@ -109,7 +153,7 @@ export class Download {
 
   /** Ends it, unless it has ended. */
   abort(reason: unknown): void {
-    this.#aborter.abort(reason);
+    this.#options.aborter.abort(reason);
   }
 
   async *#watched(reader: ContentReader): AsyncGenerator<Buffer> {
@@ -121,60 +165,95 @@ export class Download {
   }
 
   #left(): void {
-    if (this.#file.readers > 0) return;
+    // Of what has no size yet, its first readers still wait for the end.
+    if (this.#size === undefined || this.#file.readers > 0) return;
+    const size = this.#size;
     clearTimeout(this.#lonely);
     this.#lonely = setTimeout(() => {
       const { written, readers } = this.#file;
-      if (readers > 0 || written >= this.size * worthShare || written >= worthBytes) return;
+      if (readers > 0 || written >= size * worthShare || written >= worthBytes) return;
       this.abort(new Error('nobody waits for it any more'));
     }, lonelyTime);
     this.#lonely.unref();
   }
 
-  async #run(): Promise<void> {
+  async #keep(): Promise<void> {
     const file = this.#file;
     try {
-      await this.#receive();
-      await this.#options.store(file, this.repositories);
-      file.finish();
-    } catch (error) {
-      file.fail(error);
-      throw error;
+      await this.#received;
+      // Also for those who come meanwhile.
+      for (const repository of this.#repositories) await this.#options.store(() => file.content(), repository);
     } finally {
+      this.#hasEnded = true;
       clearTimeout(this.#lonely);
       await file.release();
     }
   }
 
   async #receive(): Promise<void> {
-    const hash = createHash(algorithmOf(this.digest));
-    const { wait = (milliseconds: number) => delay(milliseconds) } = this.#options;
+    try {
+      while (!(await this.#receiveAll())) await this.#file.restart();
+      this.#size = this.#file.written;
+      this.#file.finish();
+    } catch (error) {
+      this.#hasEnded = true;
+      this.#file.fail(error);
+      throw error;
+    }
+  }
+
+  /** @returns false when it was wrong, but nobody has seen it and there is somebody else to ask */
+  async #receiveAll(): Promise<boolean> {
+    try {
+      const hash = createHash(algorithmOf(this.digest));
+      await this.#receiveParts(hash);
+      const found = digestFromHash(algorithmOf(this.digest), hash);
+      if (found === this.digest) return true;
+      throw new DigestMismatchError(`the upstream sent other bytes: ${found}`);
+    } catch (error) {
+      if (!(error instanceof DigestMismatchError)) throw error;
+      const hasOther = this.#options.distrust(this.#sources);
+      if (!hasOther || this.#file.given) throw error;
+      this.#sources.clear();
+      return false;
+    }
+  }
+
+  async #receiveParts(hash: Hash): Promise<void> {
+    const { wait = (milliseconds: number) => delay(milliseconds), aborter, judge } = this.#options;
     for (let barren = 0; ; await wait(firstPause * 2 ** barren)) {
       const before = this.#file.written;
       let fault: unknown = new Error('the upstream broke off');
+      let isEnd = false;
       try {
         await this.#receiveSome(hash);
+        isEnd = true;
       } catch (error) {
-        this.#aborter.signal.throwIfAborted();
-        if (!this.#options.isTransient(error)) throw error;
+        aborter.signal.throwIfAborted();
+        if (error instanceof DigestMismatchError) throw error;
+        const verdict = judge(error);
+        if (verdict === 'wrong') throw new DigestMismatchError('the upstream sent something else', { cause: error });
+        if (verdict === 'final') throw error;
         fault = error;
       }
-      if (this.#file.written === this.size) break;
-      barren = this.#file.written > before ? 0 : barren + 1;
+      const { written } = this.#file;
+      if (this.#size === undefined ? isEnd : written === this.#size) return;
+      barren = written > before ? 0 : barren + 1;
       if (barren > maxBarren) throw fault;
     }
-    const found = digestFromHash(algorithmOf(this.digest), hash);
-    if (found !== this.digest) throw new DigestMismatchError(`the upstream sent other bytes: ${found}`);
   }
 
   /** From where the bytes end as far as one connection brings them. */
   async #receiveSome(hash: Hash): Promise<void> {
-    const { signal } = this.#aborter;
+    const { signal } = this.#options.aborter;
     const file = this.#file;
     const blob = this.#first ?? (await this.#options.open(file.written, signal));
     this.#first = undefined;
+    this.#sources.add(blob.endpoint);
     try {
-      if (blob.size !== this.size) throw new DigestMismatchError('the upstream has changed its mind about the size');
+      if (blob.size !== undefined && this.#size !== undefined && blob.size !== this.#size) {
+        throw new DigestMismatchError('the upstream has changed its mind about the size');
+      }
       // What is here already comes once more from an upstream that knows no ranges.
       let skip = file.written - blob.start;
       if (skip < 0) throw new DigestMismatchError('the upstream left out a part');
@@ -183,11 +262,14 @@ export class Download {
         const fresh = skip === 0 ? chunk : chunk.subarray(Math.min(skip, chunk.length));
         skip -= chunk.length - fresh.length;
         if (fresh.length === 0) continue;
+        if (this.#size !== undefined && file.written + fresh.length > this.#size) {
+          throw new DigestMismatchError('the upstream sent more bytes than it announced');
+        }
         hash.update(fresh);
         await file.append(fresh);
       }
     } finally {
-      await blob.close();
+      blob.close();
     }
   }
 }

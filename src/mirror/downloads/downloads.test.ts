@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import {
-  copyFileSync,
+  chmodSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -10,14 +10,18 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { digestOf } from '../../oci/digest.ts';
+import { parseRepositoryName } from '../../oci/name.ts';
 import type { ContentReader } from '../../registry/registry.ts';
-import { DigestMismatchError, type UpstreamBlob } from './download.ts';
+import { DigestMismatchError, type DownloadSource, type UpstreamBlob } from './download.ts';
 import { Downloads } from './downloads.ts';
+import { SpoolError } from './growing-file.ts';
+import { Slots } from './slots.ts';
 
 let folder: string;
 let stored: string;
@@ -37,8 +41,10 @@ const digest = digestOf(content);
 const whole = { start: 0, end: content.length - 1 };
 class BrokenOff extends Error {}
 
+type Answered = Pick<UpstreamBlob, 'size' | 'start' | 'body'> & { readonly endpoint?: string };
+
 /** An upstream: what it does at each request, and what was asked of it. */
-function upstream(...answers: ((start: number) => AsyncGenerator<Buffer> | UpstreamBlob)[]) {
+function upstream(...answers: ((start: number) => AsyncGenerator<Buffer> | Answered)[]) {
   const asked: number[] = [];
   let closed = 0;
   const open = async (start: number): Promise<UpstreamBlob> => {
@@ -48,8 +54,9 @@ function upstream(...answers: ((start: number) => AsyncGenerator<Buffer> | Upstr
     if (given === undefined) throw new Error('nothing to answer');
     const blob = 'size' in given ? given : { size: content.length, start, body: given };
     return {
+      endpoint: 'https://upstream',
       ...blob,
-      close: async () => {
+      close() {
         closed += 1;
       },
     };
@@ -69,24 +76,37 @@ async function* thenBreaksOff(start: number, end: number): AsyncGenerator<Buffer
   throw new BrokenOff('the connection was reset');
 }
 
-function begin(open: (start: number, signal: AbortSignal) => Promise<UpstreamBlob>, downloads = newDownloads()) {
-  return downloads.of(digest, {
+const team = parseRepositoryName('team/app');
+
+function sourceOf(open: DownloadSource['open'], over: Partial<DownloadSource> = {}): DownloadSource {
+  return {
+    digest,
+    repository: team,
     open,
-    isTransient: (error) => error instanceof BrokenOff,
+    judge: (error) => (error instanceof BrokenOff ? 'transient' : 'final'),
+    distrust: () => false,
     wait: async () => {},
-    async store(file) {
-      copyFileSync(file.path, stored);
-    },
-  });
+    store: (bytes) => writeFile(stored, bytes()),
+    ...over,
+  };
 }
 
-function newDownloads() {
-  return new Downloads({ folder: join(folder, 'spool'), onEnd: (_, error) => ends.push(error) });
+function begin(open: DownloadSource['open'], downloads = newDownloads(), over: Partial<DownloadSource> = {}) {
+  return downloads.of(sourceOf(open, over)).begun();
 }
 
-async function bytesOf(reader: ContentReader): Promise<Buffer> {
+function newDownloads(max = 10) {
+  return new Downloads({ folder: join(folder, 'spool'), max, onEnd: (_, error) => ends.push(error) });
+}
+
+function opened(reader: ContentReader | undefined): ContentReader {
+  if (reader === undefined) throw new Error('it has ended');
+  return reader;
+}
+
+async function bytesOf(reader: ContentReader | undefined): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  for await (const chunk of reader) chunks.push(Buffer.from(chunk));
+  for await (const chunk of opened(reader)) chunks.push(Buffer.from(chunk));
   return Buffer.concat(chunks);
 }
 
@@ -126,7 +146,7 @@ test('the first byte is given before the last has come', async () => {
     yield* from(500_000);
   });
   const download = await begin(open);
-  const reader = download.read(whole)[Symbol.asyncIterator]();
+  const reader = opened(download.read(whole))[Symbol.asyncIterator]();
   const first = await reader.next();
   expect(first.done).toBe(false);
   expect(download.received).toBeLessThanOrEqual(500_000);
@@ -159,9 +179,11 @@ describe('an upstream that breaks off', () => {
   test('and knows no ranges sends it all again, which is not stored twice', async () => {
     const { open } = upstream(
       (start) => thenBreaksOff(start, 1_000_001),
-      () => ({ size: content.length, start: 0, body: from(0), close: async () => {} }),
+      () => ({ size: content.length, start: 0, body: from(0) }),
     );
-    expect((await bytesOf((await begin(open)).read(whole))).equals(content)).toBe(true);
+    const download = await begin(open);
+    expect((await bytesOf(download.read(whole))).equals(content)).toBe(true);
+    await download.stored;
     expect(readFileSync(stored).equals(content)).toBe(true);
   });
 
@@ -190,7 +212,7 @@ describe('an upstream that lies', () => {
     const chunks: Buffer[] = [];
     await expect(
       (async () => {
-        for await (const chunk of download.read(whole)) chunks.push(Buffer.from(chunk));
+        for await (const chunk of download.read(whole) ?? []) chunks.push(Buffer.from(chunk));
       })(),
     ).rejects.toThrow(DigestMismatchError);
     expect(Buffer.concat(chunks).length).toBeLessThan(content.length);
@@ -199,11 +221,11 @@ describe('an upstream that lies', () => {
   });
 
   test.each([
-    ['too many bytes', () => ({ size: content.length, start: 0, body: twice(), close: async () => {} })],
+    ['too many bytes', () => ({ size: content.length, start: 0, body: twice() })],
     ['another size the second time', secondTime({ size: content.length + 1 })],
     ['a later beginning', secondTime({ start: 1_500_000 })],
   ])('with %s stores nothing', async (_, answer) => {
-    const { open } = upstream(answer as (start: number) => UpstreamBlob);
+    const { open } = upstream(answer as (start: number) => Answered);
     const download = await begin(open);
     await expect(download.stored).rejects.toThrow();
     expect(existsSync(stored)).toBe(false);
@@ -216,8 +238,8 @@ describe('an upstream that lies', () => {
   }
 
   function secondTime(over: Partial<UpstreamBlob>) {
-    return (start: number): UpstreamBlob => {
-      const blob = { size: content.length, start, body: thenBreaksOff(start, 1_000_000), close: async () => {} };
+    return (start: number): Answered => {
+      const blob = { size: content.length, start, body: thenBreaksOff(start, 1_000_000) };
       return start === 0 ? blob : { ...blob, body: from(start), ...over };
     };
   }
@@ -252,7 +274,7 @@ describe('readers that leave', () => {
     });
     const download = await begin(open);
     await vi.waitFor(() => expect(download.received).toBe(bytes));
-    const reader = download.read(whole)[Symbol.asyncIterator]();
+    const reader = opened(download.read(whole))[Symbol.asyncIterator]();
     await reader.next();
     await reader.return?.();
     return { download, go };
@@ -289,13 +311,13 @@ describe('readers that leave', () => {
 test('a reader that is slow, aborted or closed holds up nobody, and leaves nothing open', async () => {
   const { open } = upstream((start) => from(start));
   const download = await begin(open);
-  const slow = download.read(whole)[Symbol.asyncIterator]();
+  const slow = opened(download.read(whole))[Symbol.asyncIterator]();
   await slow.next();
   const aborter = new AbortController();
   const aborted = bytesOf(download.read(whole, aborter.signal));
   aborter.abort(new Error('the client has gone'));
   await expect(aborted).rejects.toThrow('the client has gone');
-  await download.read(whole).close();
+  await download.read(whole)?.close();
   await download.stored;
   const hash = createHash('sha256').update(content.subarray(0, 262_144));
   // It still reads what has no name any more.
@@ -306,7 +328,8 @@ test('what a process that died has left is removed, what another one is at is no
   const open = async (_: number, signal: AbortSignal): Promise<UpstreamBlob> => ({
     size: content.length,
     start: 0,
-    close: async () => {},
+    close: () => {},
+    endpoint: 'https://upstream',
     body: (async function* () {
       yield content.subarray(0, 1000);
       await delay(60_000, undefined, { signal });
@@ -327,4 +350,104 @@ test('what a process that died has left is removed, what another one is at is no
   await downloads.close();
   await download.stored.catch(() => undefined);
   expect(downloads.running).toBe(0);
+});
+
+describe('the folder', () => {
+  test('is made anew when somebody has removed it', async () => {
+    const { open } = upstream((start) => from(start));
+    const downloads = newDownloads();
+    for (let count = 0; count < 2; count += 1) {
+      const download = await begin(open, downloads);
+      expect((await bytesOf(download.read(whole))).equals(content)).toBe(true);
+      await download.stored;
+      await vi.waitFor(() => expect(downloads.running).toBe(0));
+      rmSync(join(folder, 'spool'), { recursive: true });
+    }
+  });
+
+  test('that could not be made is tried again', async () => {
+    const { open, closed } = upstream((start) => from(start));
+    const downloads = newDownloads();
+    writeFileSync(join(folder, 'spool'), 'in the way');
+    await expect(begin(open, downloads)).rejects.toThrow(SpoolError);
+    expect(closed()).toBe(1);
+    rmSync(join(folder, 'spool'));
+    await (await begin(open, downloads)).stored;
+  });
+
+  test('for temporary files is nobody else’s', async () => {
+    const before = process.env.TMPDIR;
+    process.env.TMPDIR = folder;
+    try {
+      const usual = join(folder, `berth-mirror-${process.getuid?.() ?? -1}`);
+      mkdirSync(usual, { mode: 0o777 });
+      chmodSync(usual, 0o777);
+      const { open } = upstream((start) => from(start));
+      const downloads = new Downloads({ max: 1, onEnd: () => {} });
+      await (await begin(open, downloads)).stored;
+      expect(readdirSync(usual)).toEqual([]);
+      await downloads.close();
+    } finally {
+      if (before === undefined) delete process.env.TMPDIR;
+      else process.env.TMPDIR = before;
+    }
+  });
+});
+
+test('readers have the last byte before the storage has it, and when it never will', async () => {
+  const { open } = upstream((start) => from(start));
+  let fail: (error: Error) => void = () => {};
+  const storing = new Promise<void>((_, reject) => {
+    fail = reject;
+  });
+  const download = await begin(open, newDownloads(), { store: () => storing });
+  expect((await bytesOf(download.read(whole))).equals(content)).toBe(true);
+  expect(download.hasEnded).toBe(false);
+  const slow = opened(download.read(whole))[Symbol.asyncIterator]();
+  await slow.next();
+  fail(new Error('the disk is full'));
+  await expect(download.stored).rejects.toThrow('the disk is full');
+  expect(download.add(team)).toBe(false);
+  let rest = 0;
+  for (let next = await slow.next(); !next.done; next = await slow.next()) rest += next.value.length;
+  expect(rest).toBeGreaterThan(content.length / 2);
+  // Now nobody holds it open.
+  await vi.waitFor(() => expect(download.read(whole)).toBeUndefined());
+});
+
+test('whoever joins while it is stored gets it, too', async () => {
+  const { open } = upstream((start) => from(start));
+  const other = parseRepositoryName('team/other');
+  const storedFor: string[] = [];
+  const download = await begin(open, newDownloads(), {
+    async store(_, repository) {
+      if (storedFor.length === 0) expect(download.add(other)).toBe(true);
+      storedFor.push(repository);
+    },
+  });
+  await download.stored;
+  expect(storedFor).toEqual(['team/app', 'team/other']);
+});
+
+test('no more come at once than may; who has waited longest is next, and who has left is not', async () => {
+  const slots = new Slots(1);
+  const { signal } = new AbortController();
+  const leaving = new AbortController();
+  const order: string[] = [];
+  const take = async (name: string, left = signal) => {
+    const leave = await slots.take(left);
+    order.push(name);
+    return leave;
+  };
+  const first = await take('first');
+  const second = take('second', leaving.signal);
+  const third = take('third');
+  const fourth = take('fourth');
+  leaving.abort(new Error('gone'));
+  await expect(second).rejects.toThrow('gone');
+  first();
+  (await third)();
+  (await fourth)();
+  (await take('fifth'))();
+  expect(order).toEqual(['first', 'third', 'fourth', 'fifth']);
 });

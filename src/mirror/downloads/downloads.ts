@@ -1,81 +1,165 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { lstat, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import type { Digest } from '../../oci/digest.ts';
-import { Download, type DownloadOptions } from './download.ts';
+import { RegistryError } from '../../oci/errors.ts';
+import type { RepositoryName } from '../../oci/name.ts';
+import { untilAborted } from '../until-aborted.ts';
+import { Download, type DownloadSource } from './download.ts';
+import { GrowingFile, SpoolError } from './growing-file.ts';
+import { Slots } from './slots.ts';
 
 export interface DownloadsOptions {
-  /** Where blobs are gathered, by any number of processes; made when it is not there. Nothing else is kept in it. */
-  readonly folder: string;
+  /**
+   * Where blobs are gathered, by any number of processes; made when it is not there. Nothing else is kept in it. Default: one of
+   * this user in the folder for temporary files.
+   */
+  readonly folder?: string | undefined;
+  /** How many blobs come at once. Who asks for one more waits. */
+  readonly max: number;
   /** Told of each download that has ended, and why when it was not to its end. */
   readonly onEnd: (download: Download, error: unknown) => void;
+}
+
+/** One blob that comes, or that an upstream is being asked for. */
+export interface Running {
+  /** Who has asked for it first: what the upstream says to him it has not said to others. */
+  readonly repository: RepositoryName;
+  /**
+   * Resolves when the upstream has agreed. When nobody waits for that any more, it is not asked.
+   *
+   * @throws what the upstream says; SpoolError; the reason of the signal
+   */
+  begun(signal?: AbortSignal): Promise<Download>;
 }
 
 /** All that is on its way: each blob once, whoever asks for it. */
 export class Downloads {
   readonly #options: DownloadsOptions;
-  readonly #running = new Map<Digest, Promise<Download>>();
+  readonly #slots: Slots;
+  readonly #running = new Map<Digest, Beginning>();
   /** The folder of this process. */
   #own: Promise<string> | undefined;
   #ended = 0;
 
   constructor(options: DownloadsOptions) {
     this.#options = options;
+    this.#slots = new Slots(options.max);
   }
 
   get running(): number {
     return this.#running.size;
   }
 
-  /** How many have ended so far. */
+  /** How many have ended so far, one way or another. */
   get ended(): number {
     return this.#ended;
   }
 
-  /** The download of a blob, if one is under way that the upstream has agreed to. */
-  async find(digest: Digest): Promise<Download | undefined> {
-    return this.#running.get(digest)?.catch(() => undefined);
+  /** The download of a blob, if one is under way. */
+  find(digest: Digest): Running | undefined {
+    return this.#running.get(digest);
   }
 
-  /**
-   * The download of a blob: the one under way, or a new one.
-   *
-   * @throws what the upstream says to the first who asks; all who wait with him hear the same, and nobody after them
-   */
-  of(digest: Digest, options: Omit<DownloadOptions, 'digest' | 'file'>): Promise<Download> {
+  /** Begins the download of a blob, unless one is under way. */
+  of(source: DownloadSource): Running {
+    const { digest } = source;
     const running = this.#running.get(digest);
     if (running !== undefined) return running;
-    const beginning = this.#begin(digest, options);
-    this.#running.set(digest, beginning);
     const end = () => {
+      if (this.#running.get(digest) !== beginning) return;
       this.#running.delete(digest);
       this.#ended += 1;
     };
-    beginning.then((download) => {
-      const report = (error: unknown) => {
-        end();
-        this.#options.onEnd(download, error);
-      };
-      download.stored.then(report, report);
-    }, end);
+    const beginning = new Beginning(source.repository, (aborter) => this.#begin(source, aborter, end), end);
+    this.#running.set(digest, beginning);
     return beginning;
   }
 
-  async #begin(digest: Digest, options: Omit<DownloadOptions, 'digest' | 'file'>): Promise<Download> {
-    this.#own ??= prepare(this.#options.folder);
-    return Download.begin({ ...options, digest, file: join(await this.#own, randomUUID()) });
+  async #begin(source: DownloadSource, aborter: AbortController, end: () => void): Promise<Download> {
+    let leave: (() => void) | undefined;
+    try {
+      leave = await this.#slots.take(aborter.signal);
+      const createFile = (expected: number | undefined) => this.#createFile(expected);
+      const download = await Download.begin({ ...source, aborter, createFile });
+      const report = (error: unknown) => {
+        end();
+        leave?.();
+        this.#options.onEnd(download, error);
+      };
+      download.stored.then(() => report(undefined), report);
+      return download;
+    } catch (error) {
+      end();
+      leave?.();
+      throw error;
+    }
+  }
+
+  /** The folder may have gone meanwhile: others clean up, too. @throws SpoolError */
+  async #createFile(expected: number | undefined): Promise<GrowingFile> {
+    for (let attempt = 1; ; attempt++) {
+      this.#own ??= prepare(this.#options.folder);
+      const own = this.#own;
+      try {
+        return await GrowingFile.create(join(await own, randomUUID()), expected);
+      } catch (cause) {
+        if (this.#own === own) this.#own = undefined;
+        if (attempt === 2) throw new SpoolError(`no blob can be gathered: ${cause}`, { cause });
+      }
+    }
   }
 
   /** Ends all that is under way. */
   async close(): Promise<void> {
-    const downloads = await Promise.allSettled(this.#running.values());
-    for (const result of downloads) {
-      if (result.status !== 'fulfilled') continue;
-      result.value.abort(new Error('the server stops'));
-      await result.value.stored.catch(() => undefined);
-    }
+    const all = [...this.#running.values()].map((beginning) =>
+      beginning.abort(new RegistryError('UNAVAILABLE', { message: 'the server stops' })),
+    );
+    await Promise.all(all);
     const own = await this.#own?.catch(() => undefined);
     if (own !== undefined) await rm(own, { recursive: true, force: true });
+  }
+}
+
+class Beginning implements Running {
+  readonly repository: RepositoryName;
+  readonly #aborter = new AbortController();
+  readonly #download: Promise<Download>;
+  readonly #end: () => void;
+  #waiting = 0;
+  #hasBegun = false;
+
+  constructor(repository: RepositoryName, begin: (aborter: AbortController) => Promise<Download>, end: () => void) {
+    this.repository = repository;
+    this.#end = end;
+    this.#download = begin(this.#aborter);
+    this.#download.then(
+      () => {
+        this.#hasBegun = true;
+      },
+      () => undefined,
+    );
+  }
+
+  async begun(signal?: AbortSignal): Promise<Download> {
+    this.#waiting += 1;
+    try {
+      return await untilAborted(this.#download, signal);
+    } finally {
+      this.#waiting -= 1;
+      if (this.#waiting === 0 && !this.#hasBegun) {
+        // At once, so that whoever comes next does not wait for what is given up.
+        this.#end();
+        this.#aborter.abort(new Error('nobody waits for it any more'));
+      }
+    }
+  }
+
+  /** Resolves when nothing of it goes on. */
+  async abort(reason: unknown): Promise<void> {
+    this.#aborter.abort(reason);
+    await this.#download.then(({ stored }) => stored).catch(() => undefined);
   }
 }
 
@@ -83,7 +167,8 @@ export class Downloads {
 const abandonedAfter = 3_600_000;
 
 /** Makes a folder for this process, beside those of others, of which those go that are of processes that died. */
-async function prepare(folder: string): Promise<string> {
+async function prepare(given: string | undefined): Promise<string> {
+  const folder = given ?? (await temporaryFolder());
   await mkdir(folder, { recursive: true, mode: 0o700 });
   for (const name of await readdir(folder)) {
     const path = join(folder, name);
@@ -92,6 +177,16 @@ async function prepare(folder: string): Promise<string> {
   const own = join(folder, randomUUID());
   await mkdir(own, { mode: 0o700 });
   return own;
+}
+
+/** Always the same, so that what a process leaves that dies is found; another one if somebody else has taken that name. */
+async function temporaryFolder(): Promise<string> {
+  const { uid } = userInfo();
+  const usual = join(tmpdir(), `berth-mirror-${uid}`);
+  await mkdir(usual, { mode: 0o700 }).catch(() => undefined);
+  const found = await lstat(usual).catch(() => undefined);
+  const isOurs = found?.isDirectory() && (uid < 0 || (found.uid === uid && (found.mode & 0o077) === 0));
+  return isOurs ? usual : mkdtemp(join(tmpdir(), 'berth-mirror-'));
 }
 
 async function isAbandoned(folder: string): Promise<boolean> {

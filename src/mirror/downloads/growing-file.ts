@@ -1,36 +1,46 @@
 import { type FileHandle, open, unlink } from 'node:fs/promises';
 import type { ByteRange, ContentReader } from '../../registry/registry.ts';
 
-/** Bytes that are read of the file at once. */
+/** Bytes that are read of the file at once: by a client, and on the way into the storage. */
 const readSize = 256 * 1024;
+const storeSize = 1024 * 1024;
 
 /** Bytes that are not given out before the whole is known to be right: no reader gets all of what is wrong. */
 const heldBack = 64 * 1024;
+
+/** The file cannot be written: the disk is full, most likely. What the upstream sends is none the worse. */
+export class SpoolError extends Error {
+  override readonly name = 'SpoolError';
+}
 
 /**
  * A file that one party writes from its beginning to its end, and that any number of others read meanwhile, each at its own
  * pace. Readers wait for what is not there yet.
  */
 export class GrowingFile {
-  readonly path: string;
-  /** In bytes, in the end. */
-  readonly expected: number;
+  readonly #path: string;
+  readonly #expected: number | undefined;
   readonly #handle: FileHandle;
   #written = 0;
+  #given = false;
   #state: 'growing' | 'whole' | { readonly failed: unknown } = 'growing';
   /** Woken when bytes were added, or none will be. */
   #waiting: (() => void)[] = [];
   #readers = 0;
-  #closing = false;
+  #released = false;
+  #closed = false;
 
-  private constructor(path: string, expected: number, handle: FileHandle) {
-    this.path = path;
-    this.expected = expected;
+  private constructor(path: string, expected: number | undefined, handle: FileHandle) {
+    this.#path = path;
+    this.#expected = expected;
     this.#handle = handle;
   }
 
-  /** @param path of a file that is not there yet */
-  static async create(path: string, expected: number): Promise<GrowingFile> {
+  /**
+   * @param path of a file that is not there yet
+   * @param expected in bytes, in the end; undefined: nobody knows, and nothing is given out before the end
+   */
+  static async create(path: string, expected: number | undefined): Promise<GrowingFile> {
     return new GrowingFile(path, expected, await open(path, 'wx+', 0o600));
   }
 
@@ -43,15 +53,29 @@ export class GrowingFile {
     return this.#readers;
   }
 
-  /** Adds bytes at the end. @throws RangeError when there are more than were expected; what a write throws */
+  /** Whether somebody has read something of it. */
+  get given(): boolean {
+    return this.#given;
+  }
+
+  /** Adds bytes at the end. @throws SpoolError */
   async append(chunk: Uint8Array): Promise<void> {
-    if (this.#written + chunk.length > this.expected) throw new RangeError('more bytes than were announced');
-    for (let done = 0; done < chunk.length; ) {
-      const { bytesWritten } = await this.#handle.write(chunk, done, chunk.length - done, this.#written);
-      done += bytesWritten;
-      this.#written += bytesWritten;
+    try {
+      for (let done = 0; done < chunk.length; ) {
+        const { bytesWritten } = await this.#handle.write(chunk, done, chunk.length - done, this.#written);
+        done += bytesWritten;
+        this.#written += bytesWritten;
+      }
+    } catch (cause) {
+      throw new SpoolError(`${this.#path} cannot be written: ${cause}`, { cause });
     }
     this.#wake();
+  }
+
+  /** Throws away what was written, of which nothing may have been {@link given}. */
+  async restart(): Promise<void> {
+    this.#written = 0;
+    await this.#handle.truncate(0);
   }
 
   /** What was written is whole and right: readers get the rest. */
@@ -60,24 +84,31 @@ export class GrowingFile {
     this.#wake();
   }
 
-  /** Nothing more comes: readers fail with this. */
+  /** Nothing more comes: readers fail with this, unless it is whole. */
   fail(error: unknown): void {
+    if (this.#state === 'whole') return;
     this.#state = { failed: error };
     this.#wake();
   }
 
-  /** Bytes in order, as they come. Counts as a reader until it is read to its end or closed. */
-  read({ start, end }: ByteRange, signal?: AbortSignal): ContentReader {
+  /**
+   * Bytes in order, as they come. Counts as a reader until it is read to its end or closed.
+   *
+   * @returns undefined when there is nothing to be read any more
+   */
+  read({ start, end }: ByteRange, signal?: AbortSignal): ContentReader | undefined {
+    if (this.#closed || typeof this.#state === 'object') return undefined;
     this.#readers += 1;
     let closed = false;
+    const wake = () => this.#wake();
     const close = async () => {
       if (closed) return;
       closed = true;
       this.#readers -= 1;
       signal?.removeEventListener('abort', wake);
+      wake();
       await this.#closeIfDone();
     };
-    const wake = () => this.#wake();
     signal?.addEventListener('abort', wake);
     const bytes = this.#bytes(start, end, () => closed || signal?.aborted === true);
     return {
@@ -101,10 +132,26 @@ export class GrowingFile {
       if (available === 0) return;
       const length = Math.min(available, buffer.length, end - position + 1);
       const { bytesRead } = await this.#handle.read(buffer, 0, length, position);
-      if (bytesRead === 0) throw new Error(`${this.path} is shorter than it was`);
+      if (bytesRead === 0) throw this.#shorter();
+      position += bytesRead;
+      this.#given = true;
+      yield buffer.subarray(0, bytesRead);
+    }
+  }
+
+  /** All of it, once it is whole, before it is released. Chunks are the caller's. */
+  async *content(): AsyncGenerator<Buffer> {
+    for (let position = 0; position < this.#written; ) {
+      const buffer = Buffer.allocUnsafeSlow(Math.min(storeSize, this.#written - position));
+      const { bytesRead } = await this.#handle.read(buffer, 0, buffer.length, position);
+      if (bytesRead === 0) throw this.#shorter();
       position += bytesRead;
       yield buffer.subarray(0, bytesRead);
     }
+  }
+
+  #shorter(): SpoolError {
+    return new SpoolError(`${this.#path} is shorter than it was`);
   }
 
   /** Waits until there are bytes to be read behind a position. @returns how many; 0 when the reader is over */
@@ -112,7 +159,7 @@ export class GrowingFile {
     for (;;) {
       if (isOver()) return 0;
       if (typeof this.#state === 'object') throw this.#state.failed;
-      const limit = this.#state === 'whole' ? this.#written : Math.min(this.#written, this.expected - heldBack);
+      const limit = this.#state === 'whole' ? this.#written : Math.min(this.#written, (this.#expected ?? 0) - heldBack);
       if (position < limit) return limit - position;
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
@@ -124,14 +171,14 @@ export class GrowingFile {
 
   /** Removes the file; those who read it read on. */
   async release(): Promise<void> {
-    await unlink(this.path).catch(() => undefined);
-    this.#closing = true;
+    await unlink(this.#path).catch(() => undefined);
+    this.#released = true;
     await this.#closeIfDone();
   }
 
   async #closeIfDone(): Promise<void> {
-    if (!this.#closing || this.#readers > 0) return;
-    this.#closing = false;
+    if (!this.#released || this.#closed || this.#readers > 0) return;
+    this.#closed = true;
     await this.#handle.close();
   }
 }

@@ -285,3 +285,61 @@ describe('a Content-Length that is wrong', () => {
     await expect(read()).rejects.toMatchObject({ kind: 'unreachable' });
   });
 });
+
+describe('how long a blob is', () => {
+  const size = () => client.headBlob(repository, digest);
+
+  it('is asked by HEAD', async () => {
+    upstream.handler = (_, response) => response.writeHead(200, { 'content-length': content.length }).end();
+    expect(await size()).toBe(content.length);
+    expect(upstream.requests.at(-1)?.method).toBe('HEAD');
+  });
+
+  it.each([
+    ['that does not know HEAD', 405],
+    ['that sends us where only GET is allowed', 403],
+    ['that does not say it to HEAD', 200],
+  ])('is asked by GET of the first byte of an upstream %s', async (_, status) => {
+    upstream.handler = ({ method, headers }, response) => {
+      if (method === 'HEAD') return response.writeHead(status, { 'transfer-encoding': 'chunked' }).end();
+      expect(headers.range).toBe('bytes=0-0');
+      return response.writeHead(206, { 'content-range': range(0, 0), 'content-length': 1 }).end('x');
+    };
+    expect(await size()).toBe(content.length);
+  });
+
+  it('is 0 of an empty one', async () => {
+    upstream.handler = ({ method }, response) =>
+      response.writeHead(method === 'HEAD' ? 405 : 416, { 'content-range': 'bytes */0' }).end();
+    expect(await size()).toBe(0);
+  });
+
+  it('may be unknown', async () => {
+    upstream.handler = (_, response) => response.writeHead(200, { 'transfer-encoding': 'chunked' }).end();
+    expect(await size()).toBeUndefined();
+  });
+
+  it('is nothing where there is none', async () => {
+    upstream.handler = (_, response) => response.writeHead(404).end();
+    const before = upstream.requests.length;
+    await expect(size()).rejects.toMatchObject({ kind: 'missing' });
+    expect(upstream.requests.length).toBe(before + 1);
+  });
+});
+
+it('an endpoint that is to be avoided is asked only when there is no other', async () => {
+  const other = await startLyingUpstream((_, response) =>
+    response.writeHead(200, { 'content-length': 5 }).end('other'),
+  );
+  upstream.handler = (_, response) => response.writeHead(200, { 'content-length': 4 }).end('this');
+  const both = clientOf([upstream, other]);
+  const from = async (...avoid: string[]) => {
+    const blob = await both.openBlob(repository, digest, { avoid: new Set(avoid) });
+    return (await bytesOf(blob.body)).toString();
+  };
+  expect(await from()).toBe('this');
+  expect(await from(upstream.url)).toBe('other');
+  expect(await from(upstream.url, other.url)).toBe('this');
+  await both.close();
+  await other.close();
+});

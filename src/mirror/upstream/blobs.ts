@@ -1,6 +1,7 @@
 import type { Digest } from '../../oci/digest.ts';
 import type { RepositoryName } from '../../oci/name.ts';
 import type { Endpoint, EndpointAnswer } from './endpoint.ts';
+import { isUpstreamError } from './errors.ts';
 
 export interface BlobRequest {
   readonly repository: RepositoryName;
@@ -70,6 +71,37 @@ export async function openBlob(endpoint: Endpoint, request: BlobRequest, signal?
       answer.body.destroy();
     },
   };
+}
+
+/**
+ * How long a blob is, by HEAD; by GET of its first byte at an endpoint that does not know HEAD, does not say enough, or sends
+ * us where only GET is allowed, as signed URLs do.
+ *
+ * @returns undefined when the upstream has it, but does not say
+ * @throws UpstreamError
+ */
+export async function headBlob(
+  endpoint: Endpoint,
+  { repository, digest }: Omit<BlobRequest, 'start'>,
+  signal?: AbortSignal,
+): Promise<number | undefined> {
+  const path = `blobs/${digest}`;
+  try {
+    const answer = await endpoint.send({ method: 'HEAD', repository, path }, signal);
+    answer.body.discard();
+    const size = lengthOf(answer);
+    if (size !== undefined) return size;
+  } catch (error) {
+    if (!isUpstreamError(error) || ![400, 403, 405, 501].includes(error.status ?? 0)) throw error;
+  }
+  const answer = await endpoint.send(
+    { method: 'GET', repository, path, headers: { range: 'bytes=0-0' }, expects: [200, 206, 416] },
+    signal,
+  );
+  answer.body.destroy();
+  if (answer.status === 200) return lengthOf(answer);
+  const whole = /^bytes (?:\d{1,15}-\d{1,15}|\*)\/(\d{1,15})$/.exec(answer.headers['content-range']?.trim() ?? '')?.[1];
+  return whole === undefined ? undefined : Number(whole);
 }
 
 function lengthOf({ headers }: EndpointAnswer): number | undefined {

@@ -6,7 +6,7 @@ import type { RepositoryName } from '../../oci/name.ts';
 import type { Reference } from '../../oci/reference.ts';
 import type { Manifest } from '../../registry/registry.ts';
 import type { CredentialsSource } from './authorization.ts';
-import { openBlob, type UpstreamBlob } from './blobs.ts';
+import { headBlob, openBlob, type UpstreamBlob } from './blobs.ts';
 import type { BreakerOptions, BreakerState } from './breaker.ts';
 import { Endpoint } from './endpoint.ts';
 import { isUpstreamError, UpstreamError } from './errors.ts';
@@ -14,6 +14,7 @@ import type { UpstreamEvent } from './events.ts';
 import type { Timeouts } from './http.ts';
 import { listReferrers, listTags, referrersTag, type Tags, type TagsPage } from './lists.ts';
 import { getManifest, headManifest, type ManifestHead } from './manifests.ts';
+import type { Proxies } from './proxies.ts';
 import type { RateLimit } from './rate-limit.ts';
 import { isSameSite } from './realm.ts';
 
@@ -34,6 +35,8 @@ export interface UpstreamClientOptions {
   /** Of the origin, the last endpoint; other endpoints get them only if they are taken to have the same owner. */
   readonly credentials?: CredentialsSource;
   readonly userAgent: string;
+  /** Default: none; this machine is reached without. */
+  readonly proxies?: Proxies;
   /** Default: 10 s, 30 s, 60 s. */
   readonly timeouts?: Partial<Timeouts>;
   /** Hosts of token servers beside those on the site of an endpoint: `auth.example.com`, with or without port, `*.example.com`. */
@@ -43,6 +46,13 @@ export interface UpstreamClientOptions {
   readonly breaker?: Omit<BreakerOptions, 'now' | 'onChange'>;
   readonly onEvent?: (event: UpstreamEvent) => void;
   readonly now?: () => number;
+}
+
+export interface OpenBlobOptions {
+  /** The first byte that is wanted. Default: 0 */
+  readonly start?: number;
+  /** URLs of endpoints that have given a wrong one; they are asked only when there is no other. */
+  readonly avoid?: ReadonlySet<string>;
 }
 
 export interface UpstreamStatus {
@@ -87,9 +97,12 @@ export interface UpstreamClient {
   openBlob(
     repository: RepositoryName,
     digest: Digest,
-    options?: { readonly start?: number },
+    options?: OpenBlobOptions,
     signal?: AbortSignal,
   ): Promise<UpstreamBlob>;
+
+  /** That the upstream has a blob in this repository, and its size in bytes; undefined: it does not say. */
+  headBlob(repository: RepositoryName, digest: Digest, signal?: AbortSignal): Promise<number | undefined>;
 
   /** What has `digest` as its subject; also of registries that keep the list under a tag. */
   listReferrers(repository: RepositoryName, digest: Digest, signal?: AbortSignal): Promise<readonly Descriptor[]>;
@@ -110,9 +123,9 @@ export function createUpstreamClient(options: UpstreamClientOptions): UpstreamCl
   const { name, maxManifestSize: maxSize = 4 * 1024 * 1024, onEvent = () => undefined } = options;
   const endpoints = endpointsOf(options, onEvent);
 
-  async function firstOf<T>(ask: (endpoint: Endpoint) => Promise<T>): Promise<T> {
+  async function firstOf<T>(ask: (endpoint: Endpoint) => Promise<T>, asked = endpoints): Promise<T> {
     const errors: UpstreamError[] = [];
-    for (const endpoint of endpoints) {
+    for (const endpoint of asked) {
       try {
         return await ask(endpoint);
       } catch (error) {
@@ -138,8 +151,12 @@ export function createUpstreamClient(options: UpstreamClientOptions): UpstreamCl
     getManifest: manifest,
     headManifest: (repository, reference, accept, signal) =>
       firstOf((endpoint) => headManifest(endpoint, { repository, reference, accept, maxSize }, signal)),
-    openBlob: (repository, digest, { start = 0 } = {}, signal) =>
-      firstOf((endpoint) => openBlob(endpoint, { repository, digest, start }, signal)),
+    openBlob(repository, digest, { start = 0, avoid } = {}, signal) {
+      const trusted = endpoints.filter(({ url }) => !avoid?.has(url));
+      const open = (endpoint: Endpoint) => openBlob(endpoint, { repository, digest, start }, signal);
+      return firstOf(open, trusted.length === 0 ? endpoints : trusted);
+    },
+    headBlob: (repository, digest, signal) => firstOf((endpoint) => headBlob(endpoint, { repository, digest }, signal)),
     listTags: (repository, page = {}, signal) =>
       firstOf((endpoint) => listTags(endpoint, repository, page, maxSize, signal)),
 
@@ -184,6 +201,7 @@ function endpointsOf(options: UpstreamClientOptions, onEvent: (event: UpstreamEv
       upstream,
       credentials: endpoint.credentials ?? (isTheirs ? credentials : undefined),
       userAgent,
+      proxies: options.proxies,
       timeouts,
       realmHosts,
       breaker,

@@ -1,3 +1,4 @@
+import { untilAborted } from '../until-aborted.ts';
 import type { AnswerBody } from './answer-body.ts';
 import { Authorization, ChallengeError, type CredentialsSource, type Grant } from './authorization.ts';
 import { type BreakerOptions, type BreakerState, CircuitBreaker, type Pass } from './breaker.ts';
@@ -6,6 +7,7 @@ import { UpstreamError, type UpstreamErrorKind, type UpstreamRequestInfo } from 
 import type { UpstreamEvent } from './events.ts';
 import type { HttpAnswer, Timeouts } from './http.ts';
 import { brokenBody, kindOf, refusalOf } from './outcome.ts';
+import type { Proxies } from './proxies.ts';
 import { type RateLimit, readRateLimit } from './rate-limit.ts';
 import { fetchToken } from './token-server.ts';
 import { Transport } from './transport.ts';
@@ -15,6 +17,7 @@ export interface EndpointOptions {
   readonly url: string;
   /** Certificates in PEM that are trusted beside the usual ones. */
   readonly ca: string | undefined;
+  readonly proxies?: Proxies | undefined;
   /** Name of the upstream, for errors. */
   readonly upstream: string;
   readonly credentials: CredentialsSource;
@@ -70,12 +73,12 @@ export class Endpoint {
 
   /** @throws TypeError when the URL is none */
   constructor(options: EndpointOptions) {
-    const { url, upstream, ca, timeouts, userAgent, credentials, realmHosts, onEvent, now } = options;
+    const { url, upstream, ca, proxies, timeouts, userAgent, credentials, realmHosts, onEvent, now } = options;
     this.#options = options;
     this.#place = parseEndpointUrl(url);
     this.#within = timeouts.header + timeouts.idle;
     const endpoint = this.#place.url;
-    const transport = new Transport({ endpoint, ca, timeouts, userAgent, onEvent, now });
+    const transport = new Transport({ endpoint, ca, proxies, timeouts, userAgent, onEvent, now });
     this.#transport = transport;
     const tokenServer = { transport, upstream, endpoint: url, within: timeouts.header, now };
     this.#authorization = new Authorization({
@@ -233,15 +236,4 @@ async function granted<T>({ info, signal }: Exchange, login: () => Promise<T>): 
     if (!(error instanceof ChallengeError)) throw error;
     throw new UpstreamError(error.kind, info, { reason: error.message, status: 401, cause: error.cause });
   }
-}
-
-/** Waits for what others wait for, too. */
-function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise;
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    if (signal.aborted) abort();
-    signal.addEventListener('abort', abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-  });
 }

@@ -1,7 +1,8 @@
 import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls';
-import { Agent, type Dispatcher } from 'undici';
-import type { AddressGuard } from './address.ts';
+import type { Dispatcher } from 'undici';
+import { type AddressGuard, isLoopback } from './address.ts';
 import { AnswerBody } from './answer-body.ts';
+import { createAgent, type Proxies } from './proxies.ts';
 
 /** In milliseconds. */
 export interface Timeouts {
@@ -34,6 +35,8 @@ export interface HttpConnectionsOptions {
   readonly ca: string | undefined;
   readonly timeouts: Timeouts;
   readonly guard: AddressGuard;
+  /** Default: none. */
+  readonly proxies?: Proxies | undefined;
 }
 
 /**
@@ -45,16 +48,17 @@ export class HttpConnections {
   readonly #host: string;
   readonly #timeouts: Timeouts;
   /** To the endpoint's own host, which the operator has chosen. */
-  readonly #own: Agent;
+  readonly #own: Dispatcher;
   /** To hosts that the endpoint has chosen. */
-  readonly #others: Agent;
+  readonly #others: Dispatcher;
 
-  constructor({ host, ca, timeouts, guard }: HttpConnectionsOptions) {
+  constructor({ host, ca, timeouts, guard, proxies }: HttpConnectionsOptions) {
     this.#host = host;
     this.#timeouts = timeouts;
     const connect = { timeout: timeouts.connect, ...(ca !== undefined && { secureContext: trusting(ca) }) };
-    this.#own = new Agent({ keepAliveTimeout: 15_000, connect });
-    this.#others = new Agent({ keepAliveTimeout: 15_000, connect: { ...connect, lookup: guard.lookup } });
+    this.#own = createAgent(connect, isLoopback(host) ? {} : proxies);
+    // Whom a proxy connects to it decides itself.
+    this.#others = createAgent({ ...connect, lookup: guard.lookup }, proxies);
   }
 
   /**

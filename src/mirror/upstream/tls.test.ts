@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createUpstreamClient } from './client.ts';
+import { proxiesIn } from './proxies.ts';
+import { startConnectProxy } from './testing/connect-proxy.ts';
 import {
   accept,
   digestOfText,
@@ -22,7 +24,7 @@ let ca = '';
 
 beforeAll(async () => {
   const request = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
-  const names = ['-subj', '/CN=upstream', '-addext', 'subjectAltName=IP:127.0.0.1'];
+  const names = ['-subj', '/CN=upstream', '-addext', 'subjectAltName=IP:127.0.0.1,DNS:registry.invalid'];
   execFileSync('openssl', [...request, ...names, '-keyout', 'key.pem', '-out', 'ca.pem'], {
     cwd: folder,
     stdio: 'pipe',
@@ -56,6 +58,25 @@ describe('TLS', () => {
     });
     expect(strict.status().endpoints[0]?.breaker.failures).toBe(1);
     await strict.close();
+  });
+
+  it('goes through a proxy to the upstream', async () => {
+    const proxy = await startConnectProxy(upstream.port);
+    const through = (authority?: string) =>
+      createUpstreamClient({
+        name: 'upstream',
+        endpoints: [{ url: 'https://registry.invalid', ca: authority }],
+        userAgent: 'berth-test',
+        proxies: proxiesIn({ HTTPS_PROXY: proxy.host }),
+      });
+    const trusting = through(ca);
+    expect((await trusting.getManifest(repository, latest, accept)).descriptor.digest).toBe(manifestDigest);
+    expect(proxy.tunnels).toEqual(['registry.invalid:443']);
+    await trusting.close();
+    const strict = through();
+    await expect(strict.getManifest(repository, latest, accept)).rejects.toMatchObject({ kind: 'unreachable' });
+    await strict.close();
+    await proxy.close();
   });
 
   it('is not left by a redirect, nor for a token', async () => {

@@ -3,6 +3,7 @@ import { UpstreamError, type UpstreamRequestInfo } from './errors.ts';
 import type { UpstreamEvent } from './events.ts';
 import { type HttpAnswer, HttpConnections, type HttpRequest, type Timeouts } from './http.ts';
 import { failureOf, isReset } from './outcome.ts';
+import type { Proxies } from './proxies.ts';
 
 /** Redirects that are followed for one request. */
 const maxRedirects = 5;
@@ -10,6 +11,7 @@ const maxRedirects = 5;
 export interface TransportOptions {
   readonly endpoint: URL;
   readonly ca: string | undefined;
+  readonly proxies?: Proxies | undefined;
   readonly timeouts: Timeouts;
   readonly userAgent: string;
   readonly onEvent: (event: UpstreamEvent) => void;
@@ -24,10 +26,10 @@ export class Transport {
   readonly #connections: HttpConnections;
 
   constructor(options: TransportOptions) {
-    const { endpoint, ca, timeouts } = options;
+    const { endpoint, ca, timeouts, proxies } = options;
     this.#options = options;
     this.guard = new AddressGuard(endpoint.hostname);
-    this.#connections = new HttpConnections({ host: endpoint.hostname, ca, timeouts, guard: this.guard });
+    this.#connections = new HttpConnections({ host: endpoint.hostname, ca, timeouts, guard: this.guard, proxies });
   }
 
   /** Follows nothing. @throws UpstreamError `unreachable`; the reason of `signal` */

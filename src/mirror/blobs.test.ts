@@ -1,0 +1,276 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { createInMemoryDriver } from '../../storage-drivers/inmemory/driver.ts';
+import { withFaults } from '../../storage-drivers/wrappers/faults.ts';
+import { digestOf } from '../oci/digest.ts';
+import type { Blob, ByteRange } from '../registry/registry.ts';
+import { GrowingFile, SpoolError } from './downloads/growing-file.ts';
+import { mirrorOver } from './testing/mirror-over.ts';
+import { imageOf, startUpstreamRegistry, type UpstreamRegistry } from './testing/upstream-registry.ts';
+
+const layer = randomBytes(1024 * 1024);
+const digest = digestOf(layer);
+const image = imageOf(layer);
+
+let upstream: UpstreamRegistry;
+beforeAll(async () => {
+  upstream = await startUpstreamRegistry();
+  for (const name of ['team/app', 'team/other']) upstream.push(name, image, 'latest');
+});
+beforeEach(() => {
+  upstream.requests.length = 0;
+  upstream.instead = () => false;
+});
+afterAll(() => upstream.close());
+
+async function bytesOf(blob: Blob, range?: ByteRange): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of await blob.open(range)) chunks.push(Buffer.from(chunk));
+  return Buffer.concat(chunks);
+}
+
+const refused = (response: Parameters<UpstreamRegistry['instead']>[1]) => {
+  response.writeHead(404).end();
+  return true;
+};
+
+describe('who asks for what is not kept', () => {
+  test('by HEAD hears how long it is, and nothing is downloaded', async () => {
+    const { repository, downloads } = await mirrorOver(createInMemoryDriver(), [upstream.url]);
+    const { blobs } = repository('docker.io/team/app');
+    const found = await Promise.all(Array.from({ length: 20 }, () => blobs.stat(digest)));
+    for (const descriptor of found) expect(descriptor).toMatchObject({ digest, size: layer.length });
+    expect(upstream.requests).toEqual([`HEAD team/app/blobs/${digest}`]);
+    expect(downloads.running).toBe(0);
+  });
+
+  test.each([403, 405, 501])('by HEAD, of an upstream that answers it with %i, hears that too', async (status) => {
+    upstream.instead = ({ method }, response) => {
+      if (method === 'HEAD') response.writeHead(status).end();
+      return method === 'HEAD';
+    };
+    const { repository } = await mirrorOver(createInMemoryDriver(), [upstream.url]);
+    expect(await repository('docker.io/team/app').blobs.stat(digest)).toMatchObject({ size: layer.length });
+  });
+
+  test('gets it, in parts and whole, of one download, and then from the storage', async () => {
+    const { repository, downloads, events } = await mirrorOver(createInMemoryDriver(), [upstream.url]);
+    const { blobs } = repository('docker.io/team/app');
+    const all = await Promise.all(Array.from({ length: 10 }, async () => bytesOf(await blobs.get(digest))));
+    const part = await bytesOf(await blobs.get(digest), { start: 5, end: 9 });
+    for (const bytes of all) expect(bytes.equals(layer)).toBe(true);
+    expect(part.equals(layer.subarray(5, 10))).toBe(true);
+    await vi.waitFor(() => expect(downloads.running).toBe(0));
+    expect((await bytesOf(await blobs.get(digest))).equals(layer)).toBe(true);
+    expect(upstream.requests).toEqual([`GET team/app/blobs/${digest}`]);
+    expect(events.at(-1)?.outcome).toBe('hit');
+  });
+
+  test('is not asked about twice what the upstream does not have', async () => {
+    const { repository } = await mirrorOver(createInMemoryDriver(), [upstream.url]);
+    const { blobs } = repository('docker.io/team/app');
+    const nothing = digestOf(Buffer.from('nothing'));
+    for (let count = 0; count < 3; count += 1) {
+      await expect(blobs.get(nothing)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' });
+      await expect(blobs.stat(nothing)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' });
+    }
+    expect(upstream.requests).toHaveLength(1);
+  });
+});
+
+test('a blob whose length the upstream does not say comes whole before it is given', async () => {
+  upstream.instead = (_, response) => {
+    response.writeHead(200, { 'transfer-encoding': 'chunked' });
+    response.write(layer.subarray(0, 1000));
+    response.end(layer.subarray(1000));
+    return true;
+  };
+  const { repository } = await mirrorOver(createInMemoryDriver(), [upstream.url]);
+  const found = await repository('docker.io/team/app').blobs.get(digest);
+  expect(found.descriptor.size).toBe(layer.length);
+  expect((await bytesOf(found)).equals(layer)).toBe(true);
+});
+
+describe('another repository', () => {
+  test('gets what is kept already when the upstream has it there, too: for one HEAD', async () => {
+    const { repository, downloads } = await mirrorOver(createInMemoryDriver(), [upstream.url]);
+    await bytesOf(await repository('docker.io/team/app').blobs.get(digest));
+    await vi.waitFor(() => expect(downloads.running).toBe(0));
+    upstream.requests.length = 0;
+    const { blobs } = repository('docker.io/team/other');
+    await Promise.all(Array.from({ length: 10 }, async () => bytesOf(await blobs.get(digest))));
+    await bytesOf(await blobs.get(digest));
+    expect(upstream.requests).toEqual([`HEAD team/other/blobs/${digest}`]);
+  });
+
+  test('does not get it when the upstream does not have it there, or has something else', async () => {
+    const { repository, downloads } = await mirrorOver(createInMemoryDriver(), [upstream.url]);
+    await bytesOf(await repository('docker.io/team/app').blobs.get(digest));
+    await vi.waitFor(() => expect(downloads.running).toBe(0));
+    await expect(repository('docker.io/team/none').blobs.get(digest)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' });
+    // A page that says 200 to everything.
+    upstream.instead = (request, response) => {
+      response.writeHead(200, { 'content-type': 'text/html' }).end(request.method === 'HEAD' ? undefined : '<html>');
+      return true;
+    };
+    await expect(repository('docker.io/team/portal').blobs.get(digest)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
+  test('that joins a download is linked, and hears nothing of what the first one was told', async () => {
+    let go = () => {};
+    const held = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    upstream.instead = (request, response) => {
+      if (request.url?.includes('/team/none/')) {
+        void held.then(() => refused(response));
+        return true;
+      }
+      return false;
+    };
+    const { repository, downloads, store } = await mirrorOver(createInMemoryDriver(), [upstream.url]);
+    const none = repository('docker.io/team/none').blobs.get(digest);
+    none.catch(() => undefined);
+    await vi.waitFor(() => expect(upstream.requests).toHaveLength(1));
+    const both = ['docker.io/team/app', 'docker.io/team/other'];
+    const found = Promise.all(both.map(async (name) => bytesOf(await repository(name).blobs.get(digest))));
+    go();
+    await expect(none).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' });
+    for (const bytes of await found) expect(bytes.equals(layer)).toBe(true);
+    await vi.waitFor(() => expect(downloads.running).toBe(0));
+    for (const name of both) {
+      const { blobs } = store.repository(repository(name).name);
+      expect(await blobs.stat(digest)).toMatchObject({ size: layer.length });
+    }
+    expect(upstream.requests.filter((request) => /^GET team\/(app|other)/.test(request))).toHaveLength(1);
+  });
+});
+
+describe('a storage that takes nothing', () => {
+  test('does not keep the bytes from those who wait for them', async () => {
+    const faulty = withFaults(createInMemoryDriver());
+    for (const operation of ['put', 'writer'] as const) faulty.fail({ operation });
+    const { repository } = await mirrorOver(faulty.driver, [upstream.url]);
+    const { blobs } = repository('docker.io/team/app');
+    for (let count = 0; count < 2; count += 1)
+      expect((await bytesOf(await blobs.get(digest))).equals(layer)).toBe(true);
+  });
+
+  test('as slow as it may be, holds up nobody', async () => {
+    const faulty = withFaults(createInMemoryDriver());
+    const hold = faulty.hold({ operation: 'writer' });
+    const { repository, downloads } = await mirrorOver(faulty.driver, [upstream.url]);
+    const { blobs } = repository('docker.io/team/app');
+    expect((await bytesOf(await blobs.get(digest))).equals(layer)).toBe(true);
+    await hold.reached;
+    // Who comes while it is being stored is linked all the same.
+    const other = await repository('docker.io/team/other').blobs.get(digest);
+    expect((await bytesOf(other)).equals(layer)).toBe(true);
+    hold.release();
+    await vi.waitFor(() => expect(downloads.running).toBe(0));
+    upstream.requests.length = 0;
+    await repository('docker.io/team/other').blobs.get(digest);
+    expect(upstream.requests).toEqual([]);
+  });
+});
+
+test('without a folder to gather it in, a blob goes from the upstream to the client', async () => {
+  const { repository, faults } = await mirrorOver(createInMemoryDriver(), [upstream.url], { spool: '/dev/null/spool' });
+  const found = await repository('docker.io/team/app').blobs.get(digest);
+  expect((await bytesOf(found)).equals(layer)).toBe(true);
+  expect((await bytesOf(found, { start: 7, end: 99 })).equals(layer.subarray(7, 100))).toBe(true);
+  expect(faults).toMatchObject([{ reference: digest, error: { name: 'SpoolError' } }]);
+});
+
+test('a disk that is full in the middle of a blob does not break it off', async () => {
+  const { append } = GrowingFile.prototype;
+  const full = vi.spyOn(GrowingFile.prototype, 'append').mockImplementation(async function (this: GrowingFile, chunk) {
+    if (this.written > 300_000) throw new SpoolError('no space left on device');
+    await append.call(this, chunk);
+  });
+  onTestFinished(() => full.mockRestore());
+  const { repository } = await mirrorOver(createInMemoryDriver(), [upstream.url]);
+  const found = await repository('docker.io/team/app').blobs.get(digest);
+  expect((await bytesOf(found, { start: 1000, end: layer.length - 1 })).equals(layer.subarray(1000))).toBe(true);
+});
+
+describe('wrong bytes', () => {
+  const wrong = Buffer.from(layer);
+  wrong[0] = (wrong[0] ?? 0) ^ 1;
+
+  test('of one endpoint are not asked for again where there is another one', async () => {
+    const liar = await startUpstreamRegistry();
+    liar.instead = (_, response) => {
+      response.writeHead(200, { 'content-length': wrong.length }).end(wrong);
+      return true;
+    };
+    const { repository } = await mirrorOver(createInMemoryDriver(), [liar.url, upstream.url]);
+    const { blobs } = repository('docker.io/team/app');
+    await expect(blobs.get(digest).then((blob) => bytesOf(blob))).rejects.toThrow();
+    expect((await bytesOf(await blobs.get(digest))).equals(layer)).toBe(true);
+    expect(liar.requests).toHaveLength(1);
+    await liar.close();
+  });
+
+  test('that nobody has seen yet are replaced by right ones', async () => {
+    const small = Buffer.from('small');
+    const liar = await startUpstreamRegistry();
+    liar.instead = (_, response) => {
+      response.writeHead(200, { 'content-length': small.length }).end('wrong');
+      return true;
+    };
+    upstream.push('team/small', imageOf(small), 'latest');
+    const { repository } = await mirrorOver(createInMemoryDriver(), [liar.url, upstream.url]);
+    const found = await repository('docker.io/team/small').blobs.get(digestOf(small));
+    expect((await bytesOf(found)).toString()).toBe('small');
+    await liar.close();
+  });
+});
+
+test('who leaves waits no longer, and leaves nothing that goes on', async () => {
+  upstream.instead = () => true;
+  const { repository, downloads } = await mirrorOver(createInMemoryDriver(), [upstream.url]);
+  const aborter = new AbortController();
+  const found = repository('docker.io/team/app').blobs.get(digest, aborter.signal);
+  await vi.waitFor(() => expect(upstream.requests).toHaveLength(1));
+  aborter.abort(new Error('the client has gone'));
+  await expect(found).rejects.toThrow('the client has gone');
+  expect(downloads.running).toBe(0);
+});
+
+test('of more blobs than may come at once the last ones wait, but not who only asks after one', async () => {
+  const layers = Array.from({ length: 5 }, () => randomBytes(100_000));
+  upstream.push('team/many', imageOf(...layers), 'latest');
+  let open = 0;
+  let most = 0;
+  upstream.instead = ({ method }, response) => {
+    if (method !== 'GET') return false;
+    open += 1;
+    most = Math.max(most, open);
+    response.once('finish', () => {
+      open -= 1;
+    });
+    const { end } = response;
+    response.end = ((...all: Parameters<typeof end>) => {
+      void delay(50).then(() => end.apply(response, all));
+      return response;
+    }) as typeof end;
+    return false;
+  };
+  const { repository } = await mirrorOver(createInMemoryDriver(), [upstream.url], { maxDownloads: 2 });
+  const { blobs } = repository('docker.io/team/many');
+  const all = Promise.all(layers.map(async (bytes) => bytesOf(await blobs.get(digestOf(bytes)))));
+  expect(await repository('docker.io/team/app').blobs.stat(digest)).toMatchObject({ size: layer.length });
+  for (const [index, bytes] of (await all).entries()) expect(layers[index]?.equals(bytes)).toBe(true);
+  expect(most).toBe(2);
+});
+
+test('what is opened late is read from where it is by then', async () => {
+  const { repository, downloads } = await mirrorOver(createInMemoryDriver(), [upstream.url]);
+  const found = await repository('docker.io/team/app').blobs.get(digest);
+  await vi.waitFor(() => expect(downloads.running).toBe(0));
+  expect((await bytesOf(found)).equals(layer)).toBe(true);
+  expect((await bytesOf(found, { start: 1, end: 2 })).equals(layer.subarray(1, 3))).toBe(true);
+  expect(upstream.requests).toHaveLength(1);
+});

@@ -1,0 +1,101 @@
+import { LRUCache } from 'lru-cache';
+import type { RepositoryName, Tag } from '../oci/name.ts';
+import type { Tags } from '../registry/registry.ts';
+import { allowsStale, registryError } from './faults.ts';
+import type { Mirrored } from './naming.ts';
+import { untilAborted } from './until-aborted.ts';
+import { UpstreamError } from './upstream/errors.ts';
+import type { MirrorEvent, Upstream } from './upstream.ts';
+
+/** Tags that are asked for at once, and pages that are read: no upstream may give them for ever. */
+const pageSize = 1_000;
+const maxPages = 500;
+
+/** How long a list serves for the next pages of a client, and how many tags are remembered, in milliseconds. */
+const listTime = 60_000;
+const memory = 500_000;
+
+/**
+ * The tags of upstreams. As upstreams have them in an order of their own, and clients go by byte order, a list is read to its end
+ * before the first tag of it is given, and remembered for the pages that follow.
+ */
+export class MirroredTags {
+  readonly #onEvent: (event: MirrorEvent) => void;
+  readonly #asking = new Map<RepositoryName, Promise<readonly Tag[]>>();
+  readonly #lists = new LRUCache<RepositoryName, readonly Tag[]>({
+    maxSize: memory,
+    sizeCalculation: (tags) => tags.length + 1,
+    ttl: listTime,
+  });
+
+  constructor(onEvent: (event: MirrorEvent) => void) {
+    this.#onEvent = onEvent;
+  }
+
+  /** What the upstream has; what is kept, when it cannot be asked. */
+  list(mirrored: Mirrored<Upstream>, kept: Tags): Tags['list'] {
+    const all = (isFirst: boolean, signal?: AbortSignal) => this.#all(mirrored, isFirst, signal);
+    const stale = (error: unknown) => {
+      const { upstream, local } = mirrored;
+      this.#onEvent({
+        outcome: 'stale',
+        kind: 'tags',
+        upstream: upstream.name,
+        repository: local,
+        reference: '',
+        error,
+      });
+    };
+    return async function* list(options = {}) {
+      const { after, signal } = options;
+      let tags: readonly Tag[];
+      try {
+        tags = await all(after === undefined, signal);
+      } catch (error) {
+        const fault = registryError(error, 'NAME_UNKNOWN', { name: mirrored.local });
+        if (!allowsStale(error)) throw fault;
+        try {
+          yield* kept.list(options);
+        } catch {
+          throw fault;
+        }
+        stale(error);
+        return;
+      }
+      for (const tag of tags) if (after === undefined || tag > after) yield tag;
+    };
+  }
+
+  /** In byte order. @param isFirst whether the client has not begun yet to read it @throws UpstreamError */
+  async #all(mirrored: Mirrored<Upstream>, isFirst: boolean, signal?: AbortSignal): Promise<readonly Tag[]> {
+    const { local } = mirrored;
+    const known = isFirst ? undefined : this.#lists.get(local);
+    if (known !== undefined) return known;
+    let asking = this.#asking.get(local);
+    if (asking === undefined) {
+      asking = ask(mirrored).finally(() => this.#asking.delete(local));
+      this.#asking.set(local, asking);
+    }
+    const tags = await untilAborted(asking, signal);
+    this.#lists.set(local, tags);
+    return tags;
+  }
+}
+
+async function ask({ upstream, remote }: Mirrored<Upstream>): Promise<readonly Tag[]> {
+  const { client, name } = upstream;
+  const all = new Set<Tag>();
+  let page = await client.listTags(remote, { n: pageSize });
+  for (let count = 1; ; count++) {
+    const before = all.size;
+    for (const tag of page.tags) all.add(tag);
+    // Tags have ASCII only.
+    if (page.next === undefined) return [...all].sort();
+    // One that gives the same page again does not stop by itself.
+    if (count === maxPages || (all.size === before && page.tags.length > 0)) {
+      const info = { upstream: name, endpoint: '', request: `GET ${remote}/tags/list` };
+      throw new UpstreamError('invalid', info, { reason: 'a list of tags without an end' });
+    }
+    page = await client.listTags(remote, { next: page.next });
+  }
+}
