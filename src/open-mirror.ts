@@ -10,6 +10,7 @@ import type { Log } from './http/log.ts';
 import { Downloads } from './mirror/downloads/downloads.ts';
 import type { Marks } from './mirror/marks.ts';
 import { createMirror } from './mirror/mirror.ts';
+import type { Naming } from './mirror/naming.ts';
 import { createUpstreamClient } from './mirror/upstream/client.ts';
 import type { Upstream } from './mirror/upstream.ts';
 import type { Registry } from './registry/registry.ts';
@@ -28,6 +29,7 @@ export interface MirrorParts {
 
 export interface OpenMirror {
   readonly registry: Registry;
+  readonly upstreams: readonly Upstream[];
   close(): Promise<void>;
 }
 
@@ -36,7 +38,8 @@ export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
   const { hosted, store, driver, log } = parts;
   // For maintenance nothing may be stored: what is kept is served under its own name.
   const { readonly } = config.storage.maintenance;
-  if (config.mirror.upstreams.length === 0 || readonly.enabled) return { registry: hosted, close: async () => {} };
+  if (config.mirror.upstreams.length === 0 || readonly.enabled)
+    return { registry: hosted, upstreams: [], close: async () => {} };
   const upstreams = config.mirror.upstreams.map((upstream) => openUpstream(upstream, parts));
   const downloads = new Downloads({
     folder: spoolOf(config),
@@ -57,6 +60,7 @@ export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
   });
   return {
     registry,
+    upstreams,
     async close() {
       await downloads.close();
       await Promise.all(upstreams.map(({ client }) => client.close()));
@@ -64,11 +68,15 @@ export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
   };
 }
 
+/** How an upstream is named, with what the configuration leaves to be said by default. */
+export function namingOf({ name, aliases, prefix, default: isDefault }: UpstreamConfig): Naming {
+  const others = name === 'docker.io' ? ['index.docker.io', 'registry-1.docker.io'] : [];
+  return { name, aliases: aliases ?? others, prefix: prefix ?? name.replace(/:\d+$/, ''), isDefault };
+}
+
 function openUpstream(config: UpstreamConfig, { log, userAgent }: MirrorParts): Upstream {
   const { name, username, password, passwordfile, realms, revalidate, maxstale } = config;
-  const isHub = name === 'docker.io';
-  const { endpoints = [isHub ? 'https://registry-1.docker.io' : `https://${name}`] } = config;
-  const { aliases = isHub ? ['index.docker.io', 'registry-1.docker.io'] : [] } = config;
+  const { endpoints = [name === 'docker.io' ? 'https://registry-1.docker.io' : `https://${name}`] } = config;
   const ca = config.ca === undefined ? undefined : readCa(config.ca);
   const allowed = config.allow.map(createGlob);
   const denied = config.deny.map(createGlob);
@@ -88,10 +96,7 @@ function openUpstream(config: UpstreamConfig, { log, userAgent }: MirrorParts): 
     },
   });
   return {
-    name,
-    aliases,
-    prefix: config.prefix ?? name.replace(/:\d+$/, ''),
-    isDefault: config.default,
+    ...namingOf(config),
     client,
     admits: (remote) => allowed.some((glob) => glob(remote)) && !denied.some((glob) => glob(remote)),
     revalidate,
