@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { addCheckConfig } from './check-config.ts';
 import { addHtpasswd } from './htpasswd.ts';
 import { addKeys } from './keys.ts';
+import { addMirror } from './mirror.ts';
 import { addPolicy } from './policy.ts';
 import { addPurgeUploads } from './purge-uploads.ts';
 import { addServe } from './serve.ts';
@@ -28,5 +29,6 @@ else /etc/berth/config.yml, /etc/distribution/config.yml or /etc/docker/registry
   addToken(program);
   addPolicy(program);
   addKeys(program);
+  addMirror(program);
   return program;
 }
