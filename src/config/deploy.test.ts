@@ -26,7 +26,7 @@ function load(name: string) {
 
 const examples = ['example.yml', 'auth-htpasswd.yml', 'auth-token.yml'];
 
-test.each(['config.yml', 'development.yml', 'private.yml', 's3.yml', ...examples])(
+test.each(['config.yml', 'development.yml', 'mirror.yml', 'private.yml', 's3.yml', ...examples])(
   'deploy/config/%s loads without a warning',
   async (name) => {
     expect((await load(name)).warnings).toEqual([]);
@@ -93,7 +93,7 @@ describe('the table of the README', async () => {
       version: '0.1',
       auth: { builtin },
       validation: { manifests: { indexes: { platformlist: [{ architecture: '?', os: '?' }] } } },
-      mirror: { upstreams: [{ name: 'a' }] },
+      mirror: { upstreams: [{ name: 'a' }], schedule: [{ cron: '0 0 * * *', images: ['a'] }] },
       health: { file: [{ file: '?' }], http: [{ uri: 'http://a' }], tcp: [{ addr: 'a:1' }] },
     });
     const { auth } = configSchema.shape;
@@ -105,7 +105,9 @@ describe('the table of the README', async () => {
       'version',
       ...names,
       ...['who', 'actions'].map((name) => `policy[].${name}`),
-      ...['architecture', 'os', 'file', 'uri', 'addr', 'name', 'issuer', 'audience'].map((name) => `[].${name}`),
+      ...['architecture', 'os', 'file', 'uri', 'addr', 'name', 'issuer', 'audience', 'cron', 'images'].map(
+        (name) => `[].${name}`,
+      ),
     ];
     for (const { name, value } of supported.filter(({ name }) => keys.includes(name))) {
       const found = given.some((end) => name.endsWith(end))

@@ -2,14 +2,11 @@ import { hostOf, isPlain, type Setup, type Site } from './setup.ts';
 
 export function buildkitSetup(site: Site): Setup {
   const host = hostOf(site);
-  const own = [
-    ...(isPlain(site) ? ['  http = true'] : []),
-    ...(site.ca === undefined ? [] : [`  ca = ["${site.ca}"]`]),
-  ];
   const sections = [
     // It says itself which registry it means, so no prefix.
     ...site.upstreams.map(({ name }) => `[registry."${name}"]\n  mirrors = ["${host}"]\n`),
-    ...(own.length === 0 ? [] : [`[registry."${host}"]\n${own.join('\n')}\n`]),
+    // Said in both cases: what is on this machine it asks without TLS otherwise.
+    `[registry."${host}"]\n  http = ${isPlain(site)}\n${site.ca === undefined ? '' : `  ca = ["${site.ca}"]\n`}`,
   ];
   return {
     files: [{ path: '/etc/buildkit/buildkitd.toml', content: sections.join('\n') }],
