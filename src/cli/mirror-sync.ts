@@ -1,5 +1,6 @@
 import { existsSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { text as readAll } from 'node:stream/consumers';
 import { type Command, InvalidArgumentError } from 'commander';
 import { createDriver } from '../../storage-drivers/index.ts';
 import type { Config } from '../config/schema.ts';
@@ -78,7 +79,7 @@ async function sync(given: readonly string[], options: SyncArguments): Promise<v
 
 /** The text of a file that is there; undefined: the argument is the name of an image. */
 async function readList(argument: string): Promise<string | undefined> {
-  if (argument === '-') return readFile('/dev/stdin', 'utf8');
+  if (argument === '-') return readAll(process.stdin);
   const isFile = existsSync(argument) && statSync(argument).isFile();
   // No image is called so: it is a file that is not there.
   return isFile || /^\.{0,2}\//.test(argument) ? readFile(argument, 'utf8') : undefined;
@@ -148,20 +149,26 @@ function stopOnSignal() {
   };
 }
 
-function say({ name, fetched, kept, remarks, error }: SyncedImage, dryRun: boolean): void {
+function say({ name, remarks, error, ...amounts }: SyncedImage, dryRun: boolean): void {
   for (const remark of remarks) console.error(`warning: ${name}: ${remark}`);
-  const came = `${amount(fetched)} ${dryRun ? 'to fetch' : 'fetched'}`;
-  const parts = [...(error === undefined ? [] : ['failed']), came, `${amount(kept)} ${dryRun ? 'are' : 'were'} there`];
-  console.log(`${name}: ${parts.join(', ')}`);
+  console.log(`${name}: ${error === undefined ? '' : 'failed, '}${shown(amounts, dryRun)}`);
 }
 
-function summaryOf({ images, failed, fetched, kept }: SyncReport, dryRun: boolean): string {
-  const [came, there] = dryRun ? ['to fetch', 'are there'] : ['fetched', 'were there'];
-  return `${images} images: ${amount(fetched)} ${came}, ${amount(kept)} ${there}, ${failed} failed`;
+function summaryOf({ images, failed, ...amounts }: SyncReport, dryRun: boolean): string {
+  return `${plural(images, 'image')}: ${shown(amounts, dryRun)}, ${failed} failed`;
 }
 
-function amount({ count, bytes }: SyncedImage['fetched']): string {
-  return count === 0 ? 'nothing' : `${count} blobs (${formatBytes(bytes)})`;
+function shown({ fetched, kept }: Pick<SyncReport, 'fetched' | 'kept'>, dryRun: boolean): string {
+  const came = `${dryRun ? 'would fetch' : 'fetched'} ${amount(fetched)}`;
+  return kept.count === 0 ? came : `${came}, ${dryRun ? 'has' : 'had'} ${amount(kept)}`;
+}
+
+function amount({ count, bytes }: SyncReport['fetched']): string {
+  return count === 0 ? 'nothing' : `${plural(count, 'blob')} (${formatBytes(bytes)})`;
+}
+
+function plural(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
 }
 
 /** What the upstream said is more exact than what clients are told. */
