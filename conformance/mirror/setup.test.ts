@@ -127,6 +127,21 @@ describe.each(['without TLS', 'with TLS'])('%s', (kind) => {
   });
 });
 
+test('containerd and k3s ask a server below a path', async () => {
+  const mirror = { upstreams: [{ name: 'docker.io', endpoints: [upstream.url] }] };
+  const below = await startBerth({ config: { mirror, http: { prefix: '/below/' } } });
+  const top = at('below');
+  const { stdout } = await setup('containerd', below);
+  await write(stdout, top);
+  const containerd = await startContainerd(join(top, 'containerd'));
+  const ctr = createCommand(requireTool('ctr'), ['--address', containerd.address, '--namespace', 'berth']);
+  const hosts = ['--hosts-dir', join(top, '/etc/containerd/certs.d')];
+  await ctr('images', 'pull', ...hosts, '--snapshotter', 'native', 'docker.io/library/hello:1');
+  await containerd.stop();
+  expect((await setup('k3s', below)).stdout).toContain(`- ${below.url}/below/v2\n`);
+  await below.stop();
+});
+
 test('podman pulls, and skopeo', async () => {
   const top = at('podman');
   const { stdout } = await setup('podman', plain);

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -70,7 +70,7 @@ test('a list is fetched beside the server, which serves it when the upstream is 
   for (const [index, repository] of repositories.entries())
     await origin.push(repository, images[index] as Artifact, 'v1');
   await writeFile(at('images.txt'), `# what we run\n${repositories[0]}:v1\ndocker.io/${repositories[1]}:v1 # both\n`);
-  const { code, stdout, stderr } = await sync(at('images.txt'));
+  const { code, stdout, stderr } = await sync('--jobs', '20', '--referrers', at('images.txt'));
   expect(stderr).toBe('');
   expect(code).toBe(0);
   expect(stdout).toContain(`docker.io/${repositories[0]}:v1: `);
@@ -145,6 +145,11 @@ describe('an interruption', () => {
     expect(await exit).toBe(130);
     expect(performance.now() - interrupted).toBeLessThan(5_000);
     expect(stderr).toContain('interrupted');
+    const gathered = await readdir(join(mirror.dataDir, '_berth/mirror/incoming'), {
+      withFileTypes: true,
+      recursive: true,
+    });
+    expect(gathered.filter((entry) => entry.isFile())).toEqual([]);
     const before = new Set(asked(repository));
     upstream.speed = undefined;
     upstream.requests.length = 0;

@@ -19,6 +19,7 @@ export function dockerSetup(site: Site): Setup {
     notes: [
       'Where there is a daemon.json already, add these keys to it. Then: systemctl reload docker. `docker info` shows the mirror below Registry Mirrors.',
       ...(site.ca === undefined ? [] : [`Copy ${site.ca} to /etc/docker/certs.d/${site.url.host}/ca.crt.`]),
+      ...(site.url.pathname === '/' ? [] : ['Older versions of Docker refuse a mirror with a path.']),
       ...(others.length === 0
         ? []
         : [

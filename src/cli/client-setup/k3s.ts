@@ -2,7 +2,8 @@ import { stringify } from 'yaml';
 import { addressOf, hostOf, type Setup, type Site } from './setup.ts';
 
 export function k3sSetup(site: Site): Setup {
-  const endpoint = [addressOf(site)];
+  // Not all versions add this where there is a path already.
+  const endpoint = [`${addressOf(site)}${site.url.pathname === '/' ? '' : '/v2'}`];
   const registries = {
     mirrors: Object.fromEntries(site.upstreams.map(({ name }) => [name, { endpoint }])),
     ...(site.ca !== undefined && { configs: { [hostOf(site)]: { tls: { ca_file: site.ca } } } }),

@@ -264,6 +264,17 @@ describe('images that are fetched ahead', () => {
   });
 });
 
+it('many at a time are no reason for a warning', async () => {
+  const warnings: Error[] = [];
+  const listen = (warning: Error) => void warnings.push(warning);
+  process.on('warning', listen);
+  for (let tag = 0; tag < 30; tag += 1) origin.image(`team/app:${tag}`, [`a ${tag}`, `b ${tag}`]);
+  expect((await sync('team/app:*', { jobs: 30 })).report).toMatchObject({ images: 30, failed: 0 });
+  await new Promise(setImmediate);
+  process.off('warning', listen);
+  expect(warnings).toEqual([]);
+});
+
 it('a dry run says what would come, and stores nothing', async () => {
   const one = origin.image('team/one:1', ['base', 'one']);
   origin.image('team/two:1', ['base', 'two']);

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Tag } from '../../oci/name.ts';
 import type { Registry } from '../../registry/registry.ts';
 import { type Amount, ImageFetch, type ImageFetchOptions, repositoryOf } from './image-fetch.ts';
@@ -55,6 +56,8 @@ export interface SyncReport {
  */
 export async function syncImages(options: SyncOptions): Promise<SyncReport> {
   const { images, jobs, signal, onProgress = () => {}, onImage = () => {} } = options;
+  // All that is under way waits for it; Node would take that for a leak.
+  setMaxListeners(0, signal);
   const progress = { images: { done: 0, total: images.length }, bytes: { done: 0, total: 0 } };
   const report = { images: 0, failed: 0, fetched: { count: 0, bytes: 0 }, kept: { count: 0, bytes: 0 } };
   const shared: ImageFetchOptions = {
