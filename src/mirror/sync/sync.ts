@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import type { Tag } from '../../oci/name.ts';
+import type { Reference } from '../../oci/reference.ts';
 import type { Registry } from '../../registry/registry.ts';
 import { type Amount, ImageFetch, type ImageFetchOptions, repositoryOf } from './image-fetch.ts';
 import { formatImage, type ListedImage } from './image-list.ts';
@@ -71,61 +72,61 @@ export async function syncImages(options: SyncOptions): Promise<SyncReport> {
     },
   };
 
-  async function one(image: ListedImage, name: string, run: (fetch: ImageFetch) => Promise<unknown>): Promise<void> {
-    if (signal.aborted) return;
-    const fetch = new ImageFetch(image, shared);
-    const error = await run(fetch).then(
-      () => undefined,
-      (reason: unknown) => ({ error: reason }),
-    );
+  function end(name: string, { fetched, kept, remarks }: ImageFetch, failure: { readonly error?: unknown }): void {
     progress.images.done += 1;
     onProgress(progress);
-    // Who ends it knows why.
-    if (error !== undefined && signal.aborted) return;
-    const { fetched, kept, remarks } = fetch;
+    add(report.fetched, fetched);
+    add(report.kept, kept);
+    // Who ends it knows why it is not there.
+    if ('error' in failure && signal.aborted) return;
     report.images += 1;
-    if (error !== undefined) report.failed += 1;
-    for (const [sum, amount] of [
-      [report.fetched, fetched],
-      [report.kept, kept],
-    ] as const) {
-      sum.count += amount.count;
-      sum.bytes += amount.bytes;
-    }
-    onImage({ name, fetched, kept, remarks, ...error });
+    if ('error' in failure) report.failed += 1;
+    onImage({ name, fetched, kept, remarks, ...failure });
   }
 
-  const perImage = createLimit(jobs);
-  const oneOf = (image: ListedImage, reference: Parameters<ImageFetch['fetch']>[0]) =>
-    perImage(() => one(image, formatImage(image.mirrored, reference), (fetch) => fetch.fetch(reference)));
+  const limit = createLimit(jobs);
+  const fetchOne = (image: ListedImage, reference: Reference) =>
+    limit(async () => {
+      if (signal.aborted) return;
+      const fetch = new ImageFetch(image, shared);
+      const failure = await failureOf(fetch.fetch(reference));
+      end(formatImage(image.mirrored, reference), fetch, failure);
+    });
+  const fetchLike = async (image: ListedImage, pattern: RegExp) => {
+    const tags: Tag[] = [];
+    const listing = limit(async () => void tags.push(...(await tagsLike(options, image, pattern))));
+    const failure = await failureOf(listing);
+    if ('error' in failure) return end(image.mirrored.local, new ImageFetch(image, shared), failure);
+    progress.images.total += tags.length - 1;
+    await all(tags.map((tag) => fetchOne(image, tag)));
+  };
   await all(
-    images.map(async (image) => {
-      if ('reference' in image.tags) return oneOf(image, image.tags.reference);
-      const { pattern } = image.tags;
-      const tags: Tag[] = [];
-      try {
-        tags.push(...(await perImage(() => tagsLike(options.registry, image, pattern, signal))));
-      } catch (error) {
-        return one(image, image.mirrored.local, () => Promise.reject(error));
-      }
-      progress.images.total += tags.length - 1;
-      onProgress(progress);
-      return all(tags.map((tag) => oneOf(image, tag)));
-    }),
+    images.map((image) =>
+      'reference' in image.tags ? fetchOne(image, image.tags.reference) : fetchLike(image, image.tags.pattern),
+    ),
   );
   return report;
 }
 
+async function failureOf(promise: Promise<unknown>): Promise<{ readonly error?: unknown }> {
+  try {
+    await promise;
+    return {};
+  } catch (error) {
+    return { error };
+  }
+}
+
+function add(sum: Amount, { count, bytes }: Readonly<Amount>): void {
+  sum.count += count;
+  sum.bytes += bytes;
+}
+
 /** @throws Error when there is none */
-async function tagsLike(
-  registry: Registry,
-  { mirrored }: ListedImage,
-  pattern: RegExp,
-  signal: AbortSignal,
-): Promise<Tag[]> {
+async function tagsLike({ registry, signal }: SyncOptions, { mirrored }: ListedImage, pattern: RegExp): Promise<Tag[]> {
   const found: Tag[] = [];
-  const { tags } = repositoryOf(registry, mirrored);
-  for await (const tag of tags.list({ signal })) if (pattern.test(tag)) found.push(tag);
+  for await (const tag of repositoryOf(registry, mirrored).tags.list({ signal }))
+    if (pattern.test(tag)) found.push(tag);
   if (found.length === 0) throw new Error('no tag is like that');
   return found;
 }
