@@ -22,6 +22,7 @@ const origin: Readonly<Record<string, string>> = {
   regctl: 'go install github.com/regclient/regclient/cmd/regctl',
   script: 'Debian package bsdutils',
   skopeo: 'Debian package skopeo',
+  tar: 'Debian package tar',
 };
 
 /**

@@ -7,6 +7,7 @@ import { loadConfig } from './load.ts';
 import { configSchema } from './schema.ts';
 import { keysOf, shapeOf } from './shape.ts';
 import type { CheckParameters } from './storage-driver.ts';
+import { loadText } from './testing/load-text.ts';
 import { unsupportedKeys } from './unsupported.ts';
 
 const folder = fileURLToPath(new URL('../../deploy/config/', import.meta.url));
@@ -32,6 +33,16 @@ test.each(['config.yml', 'development.yml', 'mirror.yml', 'private.yml', 's3.yml
     expect((await load(name)).warnings).toEqual([]);
   },
 );
+
+test('what deploy/mirror.md has of configuration loads without a warning', async () => {
+  const text = await readFile(`${folder}../mirror.md`, 'utf8');
+  const parts = [...text.matchAll(/^```yaml\n([\s\S]*?)^```$/gm)].map(([, part = '']) => part);
+  expect(parts.length).toBeGreaterThan(3);
+  for (const part of parts) {
+    const { warnings } = await loadText(`version: 0.1\nstorage: inmemory\n${part}`);
+    expect(warnings, part).toEqual([]);
+  }
+});
 
 test('the image starts as registry:2 does', async () => {
   const { config } = await load('config.yml');
