@@ -40,13 +40,7 @@ test.each([
 
 test.each([
   ['mirrors nothing', fileWith('')],
-  [
-    'is read-only',
-    fileWith('proxy: {remoteurl: "https://a.example"}').replace(
-      'storage: inmemory',
-      'storage: {inmemory: , maintenance: {readonly: {enabled: true}}}',
-    ),
-  ],
+  ['has a proxy of nothing', fileWith('proxy: {ttl: 1h}')],
 ])('a registry that %s is itself', async (_, text) => {
   await opened(text, ({ report, registry }, hosted) => expect([report, registry]).toEqual([undefined, hosted]));
 });

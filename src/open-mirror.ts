@@ -10,13 +10,15 @@ import type { Log } from './http/log.ts';
 import { Downloads } from './mirror/downloads/downloads.ts';
 import type { Marks } from './mirror/marks.ts';
 import { createMirror } from './mirror/mirror.ts';
+import type { Naming } from './mirror/naming.ts';
 import { Statistics, type UpstreamReport } from './mirror/statistics.ts';
 import { createUpstreamClient } from './mirror/upstream/client.ts';
 import type { UpstreamEvent } from './mirror/upstream/events.ts';
 import { proxiesIn } from './mirror/upstream/proxies.ts';
 import type { Upstream } from './mirror/upstream.ts';
 import { keepMirrorStatus, statusStore } from './mirror-status.ts';
-import { isProxy, openProxied, type UpstreamParts } from './proxied-upstream.ts';
+import type { Digest } from './oci/digest.ts';
+import { isProxy, namingOfProxied, openProxied, type UpstreamParts } from './proxied-upstream.ts';
 import type { Registry } from './registry/registry.ts';
 import { restrict } from './registry/restrict.ts';
 import { createSharedStore } from './shared-store.ts';
@@ -40,6 +42,10 @@ export interface MirrorReport {
 
 export interface OpenMirror {
   readonly registry: Registry;
+  /** Those that may be asked. */
+  readonly upstreams: readonly Upstream[];
+  /** As `SyncOptions.settled`. */
+  settled(digest: Digest): Promise<void>;
   /** How long content is kept after it has come, as `proxy.ttl` says, in milliseconds; undefined: its age does not matter. */
   readonly maxAge: number | undefined;
   /** What it has done so far, and how its upstreams are; absent: nothing is mirrored. */
@@ -54,7 +60,8 @@ export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
   const { hosted, store, driver, log } = parts;
   const proxy = isProxy(config.proxy) ? config.proxy : undefined;
   if (proxy === undefined && config.mirror.upstreams.length === 0) {
-    return { registry: hosted, maxAge: undefined, start() {}, close: async () => {} };
+    const nothing = async () => {};
+    return { registry: hosted, upstreams: [], settled: nothing, maxAge: undefined, start() {}, close: nothing };
   }
   // For maintenance nothing may be stored.
   const offline = config.storage.maintenance.readonly.enabled;
@@ -100,6 +107,8 @@ export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
   let status: ReturnType<typeof keepMirrorStatus> | undefined;
   return {
     registry: proxy === undefined ? registry : asProxy(registry, proxy.remoteurl),
+    upstreams: offline ? [] : upstreams,
+    settled: (digest) => downloads.settled(digest),
     maxAge: proxy === undefined || proxy.ttl === 0 ? undefined : proxy.ttl,
     report,
     start() {
@@ -132,6 +141,16 @@ function tell(log: Log, event: UpstreamEvent): void {
   log[isOurs ? 'warn' : 'debug']('an endpoint did not give what was asked for', { endpoint, error });
 }
 
+/** How the upstreams are named that a configuration has. */
+export function namesOf({ mirror, proxy }: Config): readonly Naming[] {
+  return isProxy(proxy) ? [namingOfProxied(proxy)] : mirror.upstreams.map(namingOf);
+}
+
+/** With what the configuration leaves to be said by default. */
+function namingOf(config: UpstreamConfig): Naming {
+  return { name: config.name, aliases: aliasesOf(config), prefix: prefixOf(config), isDefault: config.default };
+}
+
 function openUpstream(config: UpstreamConfig, { userAgent, happened }: UpstreamParts): Upstream {
   const { name, username, accounts, realms, timeouts, revalidate, maxstale } = config;
   const { endpoints = [name === dockerHub ? 'https://registry-1.docker.io' : `https://${name}`] } = config;
@@ -156,10 +175,7 @@ function openUpstream(config: UpstreamConfig, { userAgent, happened }: UpstreamP
     onEvent: (event) => happened(name, event),
   });
   return {
-    name,
-    aliases: aliasesOf(config),
-    prefix: prefixOf(config),
-    isDefault: config.default,
+    ...namingOf(config),
     client,
     admits: (remote) => allowed.some((glob) => glob(remote)) && !denied.some((glob) => glob(remote)),
     revalidate,

@@ -1,4 +1,5 @@
 import type { Config } from './config/schema.ts';
+import type { Naming } from './mirror/naming.ts';
 import { createUpstreamClient } from './mirror/upstream/client.ts';
 import { createCredentialHelper } from './mirror/upstream/credential-helper.ts';
 import type { UpstreamEvent } from './mirror/upstream/events.ts';
@@ -22,12 +23,10 @@ export function isProxy(proxy: Config['proxy']): proxy is ProxyConfig {
  * The registry that `proxy` is of, as distribution has it: all names are its own, each tag is asked for each time, and what is
  * kept is served when it cannot be asked, however old it is.
  */
-export function openProxied(
-  { remoteurl, username, password, exec }: ProxyConfig,
-  { userAgent, happened }: UpstreamParts,
-): Upstream {
-  const { host } = new URL(remoteurl);
-  const name = hubHosts.has(host) ? 'docker.io' : host;
+export function openProxied(proxy: ProxyConfig, { userAgent, happened }: UpstreamParts): Upstream {
+  const { remoteurl, username, password, exec } = proxy;
+  const naming = namingOfProxied(proxy);
+  const { name } = naming;
   const credentials =
     exec !== undefined
       ? createCredentialHelper({ command: exec.command, lifetime: exec.lifetime })
@@ -35,10 +34,7 @@ export function openProxied(
         ? { username, password: password?.reveal() ?? '' }
         : undefined;
   return {
-    name,
-    aliases: [],
-    prefix: '',
-    isDefault: true,
+    ...naming,
     client: createUpstreamClient({
       name,
       endpoints: [{ url: remoteurl }],
@@ -52,6 +48,11 @@ export function openProxied(
     maxStale: Number.POSITIVE_INFINITY,
     patience: 3_000,
   };
+}
+
+export function namingOfProxied({ remoteurl }: ProxyConfig): Naming {
+  const { host } = new URL(remoteurl);
+  return { name: hubHosts.has(host) ? 'docker.io' : host, aliases: [], prefix: '', isDefault: true };
 }
 
 /** Under which Docker Hub is reached. */

@@ -14,6 +14,7 @@ import { type Listening, listen } from './http/listen.ts';
 import type { Log } from './http/log.ts';
 import { json } from './http/reply.ts';
 import type { TlsOptions } from './http/tls.ts';
+import { startMirrorSchedule } from './mirror-schedule.ts';
 import { createHealth } from './observe/health.ts';
 import { openMirror } from './open-mirror.ts';
 import { restrict } from './registry/restrict.ts';
@@ -111,6 +112,7 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
   });
   let debugging: Listening | undefined;
   let purging: ReturnType<typeof startUploadPurging>;
+  let schedule: ReturnType<typeof startMirrorSchedule> | undefined;
   const close = async () => {
     state = 'stopping';
     await listening.drain(http.draintimeout);
@@ -119,6 +121,7 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
     // Requests that were cut still have to give back what they hold, so that their uploads can go on elsewhere.
     await Promise.race([app.settled(), delay(settleTimeout, undefined, { ref: false })]);
     await purging?.stop();
+    await schedule?.stop();
     health.stop();
     await control?.close();
     await debugging?.drain(0);
@@ -136,6 +139,7 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
       },
     });
     control = await openAccessControl(config.auth, { driver, readOnly, prefix, log, metrics });
+    if (!readOnly) schedule = startMirrorSchedule(config.mirror.schedule, { mirror, store, driver, log });
   } catch (error) {
     // What listens keeps the process alive, and would answer for ever that it is starting.
     await close();

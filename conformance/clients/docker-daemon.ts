@@ -28,14 +28,15 @@ export interface Docker {
  * Needs root.
  *
  * @param mirror of Docker Hub, which is not reached from here
+ * @param config the daemon.json, in place of what says that registries on this machine speak without TLS
  */
-export async function startDocker({ mirror }: { mirror?: string } = {}): Promise<Docker> {
+export async function startDocker({ mirror, config }: { mirror?: string; config?: string } = {}): Promise<Docker> {
   const client = existsSync(packagedClient) ? packagedClient : requireTool('docker');
   const dockerd = requireTool('dockerd');
   const folder = await temporaryFolder('berth-docker-');
   const at = (name: string) => join(folder.path, name);
   // An empty file of its own: the machine's /etc/docker/daemon.json is somebody else's.
-  await writeFile(at('daemon.json'), '{}');
+  await writeFile(at('daemon.json'), config ?? '{"insecure-registries": ["127.0.0.0/8"]}');
   await mkdir(at('client'));
   const env = { DOCKER_HOST: `unix://${at('docker.sock')}`, DOCKER_CONFIG: at('client'), DOCKER_CONTEXT: undefined };
 
@@ -52,7 +53,6 @@ export async function startDocker({ mirror }: { mirror?: string } = {}): Promise
     ['--pidfile', at('dockerd.pid')],
     ['--host', env.DOCKER_HOST],
     ['--containerd', containerd.address],
-    ['--insecure-registry', '127.0.0.0/8'],
     ...(mirror === undefined ? [] : [['--registry-mirror', mirror]]),
     ['--iptables=false', '--ip6tables=false', '--bridge=none'],
     // runc makes its cgroups itself: no systemd needed.

@@ -1,15 +1,22 @@
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { copyFile, mkdir, rename } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, beforeEach } from 'vitest';
+import { projectRoot } from '../harness/project-root.ts';
 import { requireTool } from '../harness/require-tool.ts';
 import { run } from '../harness/run.ts';
 import { temporaryFolder } from '../harness/temporary-folder.ts';
 import { outputOf } from './command.ts';
 
-/** Clients that are built from source, as Go modules. */
+/** Clients that are built from source, as Go modules: a program of the module, or one of ours that uses it. */
 const tools = {
+  'buildkit-pull': {
+    module: 'github.com/moby/buildkit',
+    version: 'v0.34.2',
+    source: 'conformance/mirror/buildkit-pull',
+  },
   cosign: { module: 'github.com/sigstore/cosign/v2', version: 'v2.6.5', path: 'cmd/cosign' },
   crane: { module: 'github.com/google/go-containerregistry', version: 'v0.22.1', path: 'cmd/crane' },
   helm: { module: 'helm.sh/helm/v3', version: 'v3.22.0', path: 'cmd/helm' },
@@ -47,18 +54,22 @@ export function useGoTool(name: keyof typeof tools): GoTool {
 }
 
 async function build(name: keyof typeof tools): Promise<{ path: string } | { refusal: string }> {
-  const { module, version, path } = tools[name];
-  const program = join(cache, `${name}-${version}`);
+  const tool = tools[name];
+  const { module, version } = tool;
+  const source = 'source' in tool ? await readFile(join(projectRoot(), tool.source, 'main.go')) : undefined;
+  const edition = source === undefined ? '' : `-${createHash('sha256').update(source).digest('hex').slice(0, 8)}`;
+  const program = join(cache, `${name}-${version}${edition}`);
   if (existsSync(program)) return { path: program };
   const go = requireTool('go');
   const folder = await temporaryFolder('berth-go-');
   const options = { cwd: folder.path, env: { CGO_ENABLED: '0', GOFLAGS: '-mod=mod' }, timeout: buildLimit };
   try {
+    if (source !== undefined) await writeFile(join(folder.path, 'main.go'), source);
     // A module of its own that needs nothing but this version; the checksum database vouches for what is loaded.
     for (const args of [
       ['mod', 'init', 'clients'],
       ['mod', 'edit', `-require=${module}@${version}`],
-      ['build', '-o', name, `${module}/${path}`],
+      ['build', '-o', name, 'source' in tool ? '.' : `${module}/${tool.path}`],
     ]) {
       const result = await run(go, args, options);
       if (result.code === 0) continue;

@@ -24,14 +24,18 @@ describe('the command line', () => {
     return path;
   }
 
-  test.each([[['--help']], [['serve', '--help']], [['check-config', '--help']], [['purge-uploads', '--help']]])(
-    'berth %j explains itself',
-    async (args) => {
-      const { code, stdout } = await berth(args);
-      expect(code).toBe(0);
-      expect(stdout).toContain('Usage: berth');
-    },
-  );
+  test.each([
+    [['--help']],
+    [['serve', '--help']],
+    [['check-config', '--help']],
+    [['purge-uploads', '--help']],
+    [['mirror', 'sync', '--help']],
+    [['mirror', 'setup', '--help']],
+  ])('berth %j explains itself', async (args) => {
+    const { code, stdout } = await berth(args);
+    expect(code).toBe(0);
+    expect(stdout).toContain('Usage: berth');
+  });
 
   test('says its version, and what it does not know', async () => {
     expect((await berth(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+/);

@@ -20,7 +20,9 @@ const origin: Readonly<Record<string, string>> = {
   oras: 'go install oras.land/oras/cmd/oras',
   podman: 'Debian package podman',
   regctl: 'go install github.com/regclient/regclient/cmd/regctl',
+  script: 'Debian package bsdutils',
   skopeo: 'Debian package skopeo',
+  tar: 'Debian package tar',
 };
 
 /**

@@ -7,6 +7,7 @@ import {
   statusStore,
   type UpstreamSummary,
 } from '../mirror-status.ts';
+import { namesOf } from '../open-mirror.ts';
 import { createSharedStore } from '../shared-store.ts';
 import { CommandError } from './command-error.ts';
 import { configure } from './configure.ts';
@@ -25,7 +26,7 @@ export function addMirrorStatus(mirror: Command): void {
     .option('--json', 'as JSON, with all there is')
     .action(async (path: string | undefined, { json }: { json?: boolean }) => {
       const { config, source } = await configure(path);
-      if (config.proxy.remoteurl === undefined && config.mirror.upstreams.length === 0) {
+      if (namesOf(config).length === 0) {
         throw new CommandError(`${source} mirrors nothing: it has neither mirror.upstreams nor proxy.remoteurl`);
       }
       const status = await withStorage(config, source, (driver) =>

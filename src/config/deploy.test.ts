@@ -7,6 +7,7 @@ import { loadConfig } from './load.ts';
 import { configSchema } from './schema.ts';
 import { keysOf, shapeOf } from './shape.ts';
 import type { CheckParameters } from './storage-driver.ts';
+import { loadText } from './testing/load-text.ts';
 import { unsupportedKeys } from './unsupported.ts';
 
 const folder = fileURLToPath(new URL('../../deploy/config/', import.meta.url));
@@ -26,12 +27,22 @@ function load(name: string) {
 
 const examples = ['example.yml', 'auth-htpasswd.yml', 'auth-token.yml', 'proxy.yml'];
 
-test.each(['config.yml', 'development.yml', 'private.yml', 's3.yml', ...examples])(
+test.each(['config.yml', 'development.yml', 'mirror.yml', 'private.yml', 's3.yml', ...examples])(
   'deploy/config/%s loads without a warning',
   async (name) => {
     expect((await load(name)).warnings).toEqual([]);
   },
 );
+
+test('what deploy/mirror.md has of configuration loads without a warning', async () => {
+  const text = await readFile(`${folder}../mirror.md`, 'utf8');
+  const parts = [...text.matchAll(/^```yaml\n([\s\S]*?)^```$/gm)].map(([, part = '']) => part);
+  expect(parts.length).toBeGreaterThan(3);
+  for (const part of parts) {
+    const { warnings } = await loadText(`version: 0.1\nstorage: inmemory\n${part}`);
+    expect(warnings, part).toEqual([]);
+  }
+});
 
 test('the image starts as registry:2 does', async () => {
   const { config } = await load('config.yml');
@@ -93,7 +104,7 @@ describe('the table of the README', async () => {
       version: '0.1',
       auth: { builtin },
       validation: { manifests: { indexes: { platformlist: [{ architecture: '?', os: '?' }] } } },
-      mirror: { upstreams: [{ name: 'a' }] },
+      mirror: { upstreams: [{ name: 'a' }], schedule: [{ cron: '0 0 * * *', images: ['a'] }] },
       health: { file: [{ file: '?' }], http: [{ uri: 'http://a' }], tcp: [{ addr: 'a:1' }] },
     });
     const { auth } = configSchema.shape;
@@ -105,7 +116,9 @@ describe('the table of the README', async () => {
       'version',
       ...names,
       ...['who', 'actions'].map((name) => `policy[].${name}`),
-      ...['architecture', 'os', 'file', 'uri', 'addr', 'name', 'issuer', 'audience'].map((name) => `[].${name}`),
+      ...['architecture', 'os', 'file', 'uri', 'addr', 'name', 'issuer', 'audience', 'cron', 'images'].map(
+        (name) => `[].${name}`,
+      ),
     ];
     for (const { name, value } of supported.filter(({ name }) => keys.includes(name))) {
       const found = given.some((end) => name.endsWith(end))

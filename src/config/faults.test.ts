@@ -93,6 +93,15 @@ describe('a value that is not allowed', () => {
       'health: {http: [{uri: "http://a", statuscode: 99}]}',
       'health.http.0.statuscode "99" must be a whole number of at least 100',
     ],
+    ...['often', '* * * * * *', '60 * * * *', '0 0 30 2 *', '2999-01-01T00:00:00'].map((cron) => [
+      `mirror: {schedule: [{cron: "${cron}", images: [a]}]}`,
+      `mirror.schedule.0.cron "${cron}" must be a time that comes, in five fields: minute, hour, day, month and day of the week, such as 30 3 * * 1-5`,
+    ]),
+    ['mirror: {schedule: [{cron: "@daily", images: []}]}', 'mirror.schedule.0.images must not be empty'],
+    [
+      'mirror: {schedule: [{cron: "@daily", images: [a], platforms: [amd64]}]}',
+      'mirror.schedule.0.platforms.0 "amd64" must be a platform such as linux/amd64 or linux/arm/v7',
+    ],
     ['health: {tcp: [{addr: a}]}', `health.tcp.0.addr "a" ${reached}`],
     ['health: {tcp: [{addr: "db:http"}]}', `health.tcp.0.addr "db:http" ${reached}`],
     ['health: {tcp: [{addr: "db:0"}]}', `health.tcp.0.addr "db:0" ${reached}`],
@@ -103,6 +112,7 @@ describe('a value that is not allowed', () => {
     ],
     ['proxy: {remoteurl: "http://a", exec: {lifetime: 1h}}', 'proxy.exec.command is missing'],
     ['proxy: {remoteurl: "http://a", ttl: 7d}', `proxy.ttl "7d" ${time}`],
+    [
       'mirror: {upstreams: [{name: "a.example:1"}, {name: "a.example:2"}]}',
       'mirror.upstreams.1.prefix overlaps with a.example, the prefix of a.example:1: give one of them another prefix (without one it is the name, without the port)',
     ],

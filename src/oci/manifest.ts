@@ -19,7 +19,15 @@ export interface ManifestInfo {
 }
 
 export interface ChildDescriptor extends Descriptor {
-  readonly platform?: { readonly os: string; readonly architecture: string };
+  readonly platform?: Platform;
+}
+
+/** What an image runs on, in the words of Go (image-spec, "Image Index"). */
+export interface Platform {
+  readonly os: string;
+  readonly architecture: string;
+  /** Of the CPU: `v7`. */
+  readonly variant?: string;
 }
 
 type Json = Readonly<Record<string, unknown>>;
@@ -187,10 +195,9 @@ function childrenOf(value: unknown): ChildDescriptor[] {
   return children.map((child, index) => {
     const platform: unknown = (value as Json[])[index]?.platform;
     if (!isObject(platform)) return child;
-    const { os, architecture } = platform;
-    return typeof os === 'string' && typeof architecture === 'string'
-      ? { ...child, platform: { os, architecture } }
-      : child;
+    const { os, architecture, variant } = platform;
+    if (typeof os !== 'string' || typeof architecture !== 'string') return child;
+    return { ...child, platform: { os, architecture, ...(typeof variant === 'string' && { variant }) } };
   });
 }
 

@@ -1,3 +1,4 @@
+import { Cron } from 'croner';
 import { z } from 'zod';
 import { count, duration, flag, httpUrl, secret, text } from '../values.ts';
 import { isRepositoryPattern } from './auth.ts';
@@ -92,6 +93,39 @@ export function prefixOf({ name, prefix }: Named): string {
 export function aliasesOf({ name, aliases }: Named): readonly string[] {
   return aliases ?? (name === dockerHub ? ['index.docker.io', 'registry-1.docker.io'] : []);
 }
+/** Five fields, as crontab(5) has them. It must come true some day, so not the 30th of February. */
+const cron = text.refine(
+  (input) => {
+    // Croner also takes a date, which comes once.
+    if (!/^(?:@\w+|\S+(?:\s+\S+){4})$/.test(input)) return false;
+    try {
+      return new Cron(input, { mode: '5-part', paused: true }).nextRun() !== null;
+    } catch {
+      return false;
+    }
+  },
+  {
+    error:
+      'must be a time that comes, in five fields: minute, hour, day, month and day of the week, such as 30 3 * * 1-5',
+  },
+);
+
+const scheduled = z.object({
+  /** When: minute, hour, day, month, day of the week, in the time zone of the process (`TZ`; in a container UTC, unless set). */
+  cron,
+  /** What: images as clients name them. A tag with `*` in it means all that are like it. */
+  images: z.array(text).min(1, { error: 'must not be empty' }),
+  /** For what: `linux/amd64`. Default: all that an image has. */
+  platforms: z
+    .array(
+      text.regex(/^[a-z0-9]+\/[a-z0-9]+(?:\/[a-z0-9.]+)?$/, {
+        error: 'must be a platform such as linux/amd64 or linux/arm/v7',
+      }),
+    )
+    .default([]),
+  /** Whether signatures and all else that refers to the images come too. Default: false. */
+  referrers: flag.default(false),
+});
 
 /** `mirror`, an addition of berth: registries of which it keeps what is pulled through it. */
 export const mirrorSection = z
@@ -102,6 +136,8 @@ export const mirrorSection = z
     spool: text.optional(),
     /** How many blobs come at once; who asks for one more waits. Default: 32. */
     maxdownloads: count(1).default(32),
+    /** What is fetched ahead by the clock. Default: nothing. */
+    schedule: z.array(scheduled).default([]),
   })
   .superRefine(({ upstreams }, context) => {
     const complain = (index: number, path: string, message: string) =>

@@ -62,6 +62,11 @@ export class Downloads {
     return this.#running.get(digest);
   }
 
+  /** Resolves when no download of a blob is under way any more, whatever has come of it. */
+  async settled(digest: Digest): Promise<void> {
+    await this.#running.get(digest)?.settled();
+  }
+
   /** Begins the download of a blob, unless one is under way. */
   of(source: DownloadSource): Running {
     const { digest } = source;
@@ -159,6 +164,10 @@ class Beginning implements Running {
   /** Resolves when nothing of it goes on. */
   async abort(reason: unknown): Promise<void> {
     this.#aborter.abort(reason);
+    await this.settled();
+  }
+
+  async settled(): Promise<void> {
     await this.#download.then(({ stored }) => stored).catch(() => undefined);
   }
 }
