@@ -210,6 +210,6 @@ describe('what it cannot know or do it says', () => {
   });
 
   test('that there is no mirror', async () => {
-    expect(await refusal({}, 'k3s', '--url', 'http://mirror:5000')).toContain('no mirror.upstreams');
+    expect(await refusal({}, 'k3s', '--url', 'http://mirror:5000')).toContain('neither mirror.upstreams nor');
   });
 });
