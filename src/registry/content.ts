@@ -9,6 +9,7 @@ import {
 import { algorithmOf, type Digest, digestOf } from '../oci/digest.ts';
 import { type ManifestInfo, readStoredManifest } from '../oci/manifest.ts';
 import { layout } from './layout.ts';
+import { exists } from './links.ts';
 import type { ByteRange, ContentReader } from './registry.ts';
 
 /** Bytes of content that is remembered: enough for the manifests and configurations of some thousand images. */
@@ -31,6 +32,12 @@ const knownSizes = 50_000;
  * alone for longer, as every push has it lying about without a manifest for a while.
  */
 const freshness = 60_000;
+
+/**
+ * How long content may be there before its links are, in milliseconds, without being looked for once more. Whatever
+ * deletes content that has no links must wait for longer.
+ */
+export const linkTime = 10_000;
 
 /**
  * Content by digest, whatever repository it belongs to. What a digest means never changes, so what was read once may be
@@ -141,7 +148,13 @@ export function createContent(driver: StorageDriver, options: { redirect: boolea
     },
 
     async put(digest, bytes, links) {
-      await driver.putAll([{ path: layout.blobData(digest), content: bytes }, ...links]);
+      const objects = [{ path: layout.blobData(digest), content: bytes }, ...links];
+      const begun = performance.now();
+      await driver.putAll(objects);
+      // Between the content and its link nothing but its age keeps it from being evicted.
+      if (performance.now() - begun > linkTime && !(await exists(driver, layout.blobData(digest)))) {
+        await driver.putAll(objects);
+      }
       contents.set(digest, bytes);
       content.stored(digest, bytes.length);
     },
