@@ -10,6 +10,7 @@ import type { Log } from './http/log.ts';
 import { Downloads } from './mirror/downloads/downloads.ts';
 import type { Marks } from './mirror/marks.ts';
 import { createMirror } from './mirror/mirror.ts';
+import { Space, type SpaceEvent } from './mirror/space/space.ts';
 import { createUpstreamClient } from './mirror/upstream/client.ts';
 import type { Upstream } from './mirror/upstream.ts';
 import type { Registry } from './registry/registry.ts';
@@ -28,40 +29,82 @@ export interface MirrorParts {
 
 export interface OpenMirror {
   readonly registry: Registry;
+  /** Begins what it does by itself. The storage must be there. */
+  start(): void;
   close(): Promise<void>;
 }
 
 /** Puts the mirror before a registry, as the section `mirror` asks; without upstreams it is the registry itself. Asks nobody yet. */
 export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
-  const { hosted, store, driver, log } = parts;
+  const { hosted, driver, log } = parts;
   // For maintenance nothing may be stored: what is kept is served under its own name.
   const { readonly } = config.storage.maintenance;
-  if (config.mirror.upstreams.length === 0 || readonly.enabled) return { registry: hosted, close: async () => {} };
+  if (config.mirror.upstreams.length === 0 || readonly.enabled) {
+    return { registry: hosted, start() {}, close: async () => {} };
+  }
   const upstreams = config.mirror.upstreams.map((upstream) => openUpstream(upstream, parts));
+  const space = openSpace(config, upstreams, parts);
   const downloads = new Downloads({
     folder: spoolOf(config),
+    onBegin: ({ digest, size }) => space?.coming(digest, size),
     onEnd({ digest, size, received }, error) {
+      space?.came(digest);
       if (error === undefined) log.debug('a blob has come from an upstream', { digest, size });
       else log.warn('a blob did not come whole from an upstream', { digest, size, received, error });
     },
   });
   const registry = createMirror({
     hosted,
-    store,
+    store: space?.store ?? parts.store,
     upstreams,
     downloads,
     marks: marksIn(driver),
-    onEvent({ outcome, upstream, repository, reference, error }) {
+    onEvent(event) {
+      space?.used(event);
+      const { outcome, upstream, repository, reference, error } = event;
       if (outcome === 'stale') log.warn('an upstream cannot be asked', { upstream, repository, reference, error });
     },
   });
   return {
     registry,
+    start: () => space?.start(),
     async close() {
       await downloads.close();
+      await space?.close();
       await Promise.all(upstreams.map(({ client }) => client.close()));
     },
   };
+}
+
+/** Undefined when the mirror may grow for ever. */
+function openSpace(config: Config, upstreams: readonly Upstream[], parts: MirrorParts): Space | undefined {
+  const { maxsize, maxage, pinned } = config.mirror;
+  if (maxsize === undefined && maxage === undefined) return undefined;
+  const { store, driver, log } = parts;
+  const globs = pinned.map(createGlob);
+  return new Space({
+    driver,
+    store,
+    prefixes: upstreams.map(({ prefix }) => prefix),
+    maxSize: maxsize,
+    maxAge: maxage,
+    isPinned: (name) => globs.some((glob) => glob(name)),
+    redirect: !config.storage.redirect.disable && driver.redirectUrl !== undefined,
+    onEvent: (event) => logSpace(event, log),
+  });
+}
+
+const spaceMessages: Readonly<Record<SpaceEvent['type'], readonly ['info' | 'warn' | 'error', string]>> = {
+  evicted: ['info', 'the mirror has dropped what was not asked for'],
+  full: ['warn', 'the mirror has more than mirror.maxsize, and nothing of it may go now'],
+  surveyed: ['info', 'the mirror knows what it has'],
+  restored: ['info', 'content that the mirror was about to drop was stored anew, or is hosted now, and stays'],
+  fault: ['error', 'the mirror could not make room'],
+};
+
+function logSpace({ type, ...fields }: SpaceEvent, log: Log): void {
+  const [level, message] = spaceMessages[type];
+  log[level](message, fields);
 }
 
 function openUpstream(config: UpstreamConfig, { log, userAgent }: MirrorParts): Upstream {

@@ -141,6 +141,7 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
   }
   state = 'serving';
   health.start();
+  mirror.start();
   if (!readOnly) purging = startUploadPurging(storage.maintenance.uploadpurging, driver, log);
 
   return {

@@ -82,7 +82,7 @@ test('defaults are distribution’s, and relative URLs', async () => {
       disabled: false,
       manifests: { urls: { allow: [], deny: [] }, indexes: { platforms: 'all', platformlist: [] } },
     },
-    mirror: { upstreams: [] },
+    mirror: { upstreams: [], pinned: [] },
     health: {
       storagedriver: { enabled: false, interval: 10_000, threshold: 0 },
       file: [],

@@ -3,7 +3,7 @@ import { type Descriptor, octetStream } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
 import type { RepositoryName } from '../oci/name.ts';
-import type { Blob, Blobs, Registry } from '../registry/registry.ts';
+import type { Blob, Blobs, ByteRange, ContentReader, Registry } from '../registry/registry.ts';
 import type { Download, UpstreamBlob } from './downloads/download.ts';
 import type { Downloads } from './downloads/downloads.ts';
 import type { GrowingFile } from './downloads/growing-file.ts';
@@ -26,8 +26,10 @@ export function createMirroredBlobs(
   const { store, downloads, onEvent } = options;
   const { upstream, remote, local } = mirrored;
   const kept = store.repository(local).blobs;
-  const report = (outcome: MirrorEvent['outcome'], digest: Digest) =>
-    onEvent({ outcome, kind: 'blob', upstream: upstream.name, repository: local, reference: digest });
+  const report = (outcome: MirrorEvent['outcome'], descriptor: Descriptor) => {
+    const { name } = upstream;
+    onEvent({ outcome, kind: 'blob', upstream: name, repository: local, reference: descriptor.digest, descriptor });
+  };
 
   async function open(digest: Digest, start: number, signal?: AbortSignal): Promise<UpstreamBlob> {
     const blob = await upstream.client.openBlob(remote, digest, { start }, signal);
@@ -85,6 +87,18 @@ export function createMirroredBlobs(
     }
   }
 
+  function read(download: Download, range?: ByteRange, signal?: AbortSignal): ContentReader {
+    return download.read(range ?? { start: 0, end: download.size - 1 }, signal);
+  }
+
+  /** What was evicted since it was found comes once more. */
+  async function openAgain(blob: Blob, range?: ByteRange, signal?: AbortSignal): Promise<ContentReader> {
+    const reader = await unlessUnknown(blob.open(range, signal), 'BLOB_UNKNOWN');
+    if (reader !== undefined) return reader;
+    const found = await find(blob.descriptor.digest, signal);
+    return 'descriptor' in found ? found.open(range, signal) : read(found, range, signal);
+  }
+
   function descriptorOf(digest: Digest, { size }: Download): Descriptor {
     return { mediaType: octetStream, digest, size };
   }
@@ -98,13 +112,14 @@ export function createMirroredBlobs(
     async get(digest, signal) {
       const found = await find(digest, signal);
       if ('descriptor' in found) {
-        report('hit', digest);
-        return found;
+        report('hit', found.descriptor);
+        return { ...found, open: (range, aborted) => openAgain(found, range, aborted) };
       }
-      report('miss', digest);
+      const descriptor = descriptorOf(digest, found);
+      report('miss', descriptor);
       return {
-        descriptor: descriptorOf(digest, found),
-        open: async (range, aborted) => found.read(range ?? { start: 0, end: found.size - 1 }, aborted),
+        descriptor,
+        open: async (range, aborted) => read(found, range, aborted),
         redirectUrl: async () => undefined,
       };
     },

@@ -45,7 +45,9 @@ export class MirroredManifests {
         ? ({ manifest: kept, outcome: 'hit' } as const)
         : await this.#ask(mirrored, reference, kept);
     const { manifest, ...event } = answer;
-    this.#options.onEvent({ ...event, kind: 'manifest', upstream: upstream.name, repository: local, reference });
+    const { descriptor } = manifest;
+    const { name } = upstream;
+    this.#options.onEvent({ ...event, kind: 'manifest', upstream: name, repository: local, reference, descriptor });
     if (event.outcome !== 'stale') return manifest;
     return { ...manifest, warning: `${upstream.name} could not be asked; this is what it said before` };
   }

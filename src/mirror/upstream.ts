@@ -1,3 +1,4 @@
+import type { Descriptor } from '../oci/descriptor.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import type { Naming } from './naming.ts';
 import type { UpstreamClient } from './upstream/client.ts';
@@ -22,6 +23,8 @@ export interface MirrorEvent {
   readonly repository: RepositoryName;
   /** Tag or digest. */
   readonly reference: string;
+  /** What it is. */
+  readonly descriptor: Descriptor;
   /** Why it is stale. */
   readonly error?: unknown;
 }

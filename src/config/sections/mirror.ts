@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { duration, flag, httpUrl, secret, text } from '../values.ts';
+import { byteSize, duration, flag, httpUrl, secret, text } from '../values.ts';
 import { isRepositoryPattern } from './auth.ts';
 
 const minute = 60_000;
@@ -55,6 +55,12 @@ export const mirrorSection = z
     upstreams: z.array(upstream).default([]),
     /** Path of a folder where blobs are gathered while they come. Default: `_berth/mirror` in the storage, else the system's. */
     spool: text.optional(),
+    /** How much may be kept of all upstreams together; what was not asked for the longest goes first. Bytes; default: any. */
+    maxsize: byteSize.optional(),
+    /** How long what nobody asks for is kept. Milliseconds; default: for ever. */
+    maxage: duration('refused').optional(),
+    /** Repositories of which nothing goes, by their names here: `docker.io/library/*`. Default: none. */
+    pinned: patterns.default([]),
   })
   .superRefine(({ upstreams }, context) => {
     const taken = new Map<string, string>();

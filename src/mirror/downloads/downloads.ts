@@ -7,6 +7,8 @@ import { Download, type DownloadOptions } from './download.ts';
 export interface DownloadsOptions {
   /** Where blobs are gathered, by any number of processes; made when it is not there. Nothing else is kept in it. */
   readonly folder: string;
+  /** Told of each download to which the upstream has agreed. */
+  readonly onBegin?: (download: Download) => void;
   /** Told of each download that has ended, and why when it was not to its end. */
   readonly onEnd: (download: Download, error: unknown) => void;
 }
@@ -52,6 +54,7 @@ export class Downloads {
       this.#ended += 1;
     };
     beginning.then((download) => {
+      this.#options.onBegin?.(download);
       const report = (error: unknown) => {
         end();
         this.#options.onEnd(download, error);

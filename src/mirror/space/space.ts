@@ -1,0 +1,408 @@
+import { type StorageDriver, unlessMissing } from '../../../storage-drivers/driver.ts';
+import type { Digest } from '../../oci/digest.ts';
+import type { RepositoryName } from '../../oci/name.ts';
+import { layout } from '../../registry/layout.ts';
+import type { Registry } from '../../registry/registry.ts';
+import type { MirrorEvent } from '../upstream.ts';
+import { Eviction } from './eviction.ts';
+import { Journal } from './journal.ts';
+import { type Entry, Ledger } from './ledger.ts';
+import type { Link } from './records.ts';
+import { survey } from './survey.ts';
+import { createTerritory, type Territory } from './territory.ts';
+
+export interface SpaceOptions {
+  readonly driver: StorageDriver;
+  /** What the mirror keeps its content in. */
+  readonly store: Registry;
+  /** Of all upstreams: whatever is below them is a mirror's, and nothing else is. */
+  readonly prefixes: readonly string[];
+  /** Bytes that the mirrors may have, those aside that hosted repositories have too. */
+  readonly maxSize?: number | undefined;
+  /** How long what nobody asks for is kept, in milliseconds. */
+  readonly maxAge?: number | undefined;
+  /** Whether nothing of a repository is ever evicted. */
+  readonly isPinned: (name: RepositoryName) => boolean;
+  /** Whether clients are sent to the storage, and so come there a while after they have asked here. */
+  readonly redirect: boolean;
+  /** When content was to go by the books of another program; asked once, see `scheduler-state.ts`. Heeded with `maxAge`. */
+  readonly expiries?: (() => Promise<ReadonlyMap<Digest, Date>>) | undefined;
+  readonly onEvent: (event: SpaceEvent) => void;
+  readonly now?: () => number;
+}
+
+/** What became of the space, for the log and for metrics. */
+export type SpaceEvent =
+  /** Some content has gone. `hosted`: stayed, as a hosted repository has it too. `left`: bytes that there are now. */
+  | {
+      readonly type: 'evicted';
+      readonly reason: 'size' | 'age';
+      readonly count: number;
+      readonly bytes: number;
+      readonly hosted: number;
+      readonly left: number;
+    }
+  /** There is more than there may be, and nothing that may go. */
+  | { readonly type: 'full'; readonly bytes: number; readonly maxSize: number }
+  /** The storage was gone through. */
+  | { readonly type: 'surveyed'; readonly count: number; readonly bytes: number }
+  /** A hosted repository came to share it just as it was evicted: it is back. */
+  | { readonly type: 'restored'; readonly digest: Digest }
+  | { readonly type: 'fault'; readonly error: unknown };
+
+/** Parts of `maxSize`: from the first one on room is made in the background, down to the second one. */
+const highWater = 0.98;
+const lowWater = 0.95;
+
+/** Entries that are evicted together: to look through what is hosted costs the same for few. */
+const batchSize = 2_000;
+
+/** How long a redirect may be under way, in milliseconds. */
+const redirectTime = 60_000;
+
+/** Between two times that the journals are written and read, in milliseconds: others know within twice that. */
+const journalInterval = 10_000;
+
+/** Between two looks for what is too old, at most, in milliseconds. */
+const ageInterval = 60_000;
+
+/** How often others are looked for when of a batch nothing could go. */
+const maxAttempts = 5;
+
+/** How long no room is sought after none was found, in milliseconds. */
+const stuckTime = 10_000;
+
+/** Between two surveys, in milliseconds: they find what other programs have stored or deleted. */
+const surveyInterval = 24 * 3_600_000;
+
+/** Keeps what mirrors have within its bounds: what was not asked for the longest goes first. */
+export class Space {
+  /** The store, through which the mirror has to keep its content. */
+  readonly store: Registry;
+  readonly #options: SpaceOptions;
+  readonly #now: () => number;
+  readonly #ledger = new Ledger();
+  readonly #territory: Territory;
+  readonly #journal: Journal;
+  readonly #eviction: Eviction;
+  /** Sizes of what is on its way, and of what is just being stored. */
+  readonly #coming = new Map<Digest, number>();
+  readonly #landing = new Map<Digest, number>();
+  readonly #stopping = new AbortController();
+  /** Bytes that are being evicted, and take their place yet. */
+  #leaving = 0;
+  #batch: Promise<number> | undefined;
+  #making: Promise<void> | undefined;
+  #stuckUntil = 0;
+  #agedAt = 0;
+  #toRecover = true;
+  #loaded: Promise<void> = Promise.resolve();
+  #surveyed: Promise<void> = Promise.resolve();
+  #timers: NodeJS.Timeout[] = [];
+  readonly #finishing = new Set<Promise<void>>();
+
+  /** Does nothing yet. @throws TypeError when the storage cannot move objects */
+  constructor(options: SpaceOptions) {
+    const { driver, store, now = Date.now, onEvent } = options;
+    this.#options = options;
+    this.#now = now;
+    this.#territory = createTerritory(options.prefixes);
+    this.#journal = new Journal(driver, this.#ledger);
+    this.#eviction = new Eviction({
+      driver,
+      store,
+      territory: this.#territory,
+      ledger: this.#ledger,
+      now,
+      onRestore: (digest) => onEvent({ type: 'restored', digest }),
+    });
+    this.store = this.#accounted(store);
+  }
+
+  /** Bytes that mirrors have, without what is on its way. */
+  get bytes(): number {
+    return this.#ledger.bytes + this.#leaving;
+  }
+
+  /** How much content that is. */
+  get count(): number {
+    return this.#ledger.count;
+  }
+
+  /** Begins to work, in the background. The storage must be there. */
+  start(): void {
+    const { expiries } = this.#options;
+    this.#loaded = this.#guarded(() => this.#journal.load());
+    this.#surveyed = this.#loaded.then(() =>
+      this.#guarded(async () => this.#survey((await expiries?.()) ?? new Map())).then(() => this.#tick()),
+    );
+    this.#every(journalInterval, () => this.#tick());
+    this.#every(surveyInterval, () => this.#survey(new Map()));
+  }
+
+  /** Resolves when all that there was at the start is known. */
+  async started(): Promise<void> {
+    await this.#surveyed;
+  }
+
+  /** Somebody has asked a mirror for something. */
+  used({ outcome, kind, repository, descriptor: { digest, size } }: MirrorEvent): void {
+    const entry = this.#ledger.get(digest);
+    if (entry !== undefined) entry.used = this.#now();
+    // What is not there yet is known when it is stored.
+    else if (outcome === 'miss') return;
+    else this.#ledger.note({ digest, size, used: this.#now(), stored: undefined, links: [{ kind, repository }] });
+    this.#journal.changed(digest);
+  }
+
+  /** A download has begun. */
+  coming(digest: Digest, size: number): void {
+    this.#coming.set(digest, size);
+    this.#makeRoom();
+  }
+
+  /** It has ended. */
+  came(digest: Digest): void {
+    this.#coming.delete(digest);
+  }
+
+  /** Evicts what nobody has asked for within `maxAge`. */
+  async evictOld(): Promise<void> {
+    const { maxAge } = this.#options;
+    if (maxAge === undefined) return;
+    const before = this.#now() - maxAge;
+    for (;;) {
+      const old = this.#candidates(before).slice(0, batchSize);
+      if (old.length === 0 || (await this.#evict(old, 'age')) === 0) return;
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#stopping.abort();
+    await Promise.allSettled([this.#surveyed, this.#making, this.#batch, ...this.#finishing]);
+    await this.#guarded(() => this.#journal.writeWhole());
+  }
+
+  async #survey(expiries: ReadonlyMap<Digest, Date>): Promise<void> {
+    const { driver, maxAge, onEvent } = this.#options;
+    await survey({
+      driver,
+      territory: this.#territory,
+      ledger: this.#ledger,
+      usedOf: (digest) => {
+        const expiry = expiries.get(digest);
+        return expiry === undefined || maxAge === undefined ? undefined : Math.max(0, expiry.getTime() - maxAge);
+      },
+      signal: this.#stopping.signal,
+    });
+    this.#toRecover = true;
+    onEvent({ type: 'surveyed', count: this.#ledger.count, bytes: this.#ledger.bytes });
+  }
+
+  /** What is done from time to time. */
+  async #tick(): Promise<void> {
+    if (this.#toRecover) {
+      this.#toRecover = false;
+      await this.#guarded(() => this.#eviction.recover(this.#stopping.signal));
+    }
+    await this.#guarded(async () => {
+      await this.#journal.write();
+      await this.#journal.follow();
+    });
+    this.#makeRoom();
+    const { maxAge } = this.#options;
+    if (maxAge === undefined || this.#now() - this.#agedAt < Math.min(ageInterval, maxAge / 4)) return;
+    this.#agedAt = this.#now();
+    await this.#guarded(() => this.evictOld());
+  }
+
+  /** Makes room in the background, if there is little. */
+  #makeRoom(): void {
+    const { maxSize } = this.#options;
+    if (maxSize === undefined || this.#making !== undefined || this.#now() < this.#stuckUntil) return;
+    if (this.#expected(maxSize) <= maxSize * highWater) return;
+    this.#making = (async () => {
+      while (this.#expected(maxSize) > maxSize * lowWater && !this.#stopping.signal.aborted) {
+        if ((await this.#evictSome(maxSize)) === 0) return;
+      }
+    })().finally(() => {
+      this.#making = undefined;
+    });
+  }
+
+  /** What there will be. Of what is on its way not more than a part counts: much of it may come late, or never. */
+  #expected(maxSize: number): number {
+    return this.bytes + sum(this.#landing) + Math.min(sum(this.#coming), maxSize * (1 - lowWater));
+  }
+
+  /** Waits until something of this size has its place, if it can get one. */
+  async #roomFor(size: number): Promise<void> {
+    const { maxSize } = this.#options;
+    if (maxSize === undefined) return;
+    while (this.bytes + sum(this.#landing) + size > maxSize) {
+      if (this.#now() < this.#stuckUntil || (await this.#evictSome(maxSize)) === 0) return;
+    }
+  }
+
+  /** One batch, for all who wait for room. @returns bytes that there are less */
+  #evictSome(maxSize: number): Promise<number> {
+    this.#batch ??= this.#evictLeastUsed(maxSize).finally(() => {
+      this.#batch = undefined;
+    });
+    return this.#batch;
+  }
+
+  async #evictLeastUsed(maxSize: number): Promise<number> {
+    const { redirect, onEvent } = this.#options;
+    // What turns out to be in use is left alone, and others are looked for.
+    for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
+      const wanted = this.#expected(maxSize) - maxSize * lowWater;
+      const batch: Entry[] = [];
+      let bytes = 0;
+      for (const entry of this.#candidates(redirect ? this.#now() - redirectTime : Number.POSITIVE_INFINITY)) {
+        if (bytes >= wanted || batch.length === batchSize) break;
+        batch.push(entry);
+        bytes += entry.size;
+      }
+      if (batch.length === 0 || this.#stopping.signal.aborted) break;
+      const less = await this.#evict(batch, 'size');
+      if (less > 0) return less;
+    }
+    this.#stuckUntil = this.#now() + stuckTime;
+    if (this.bytes > maxSize) onEvent({ type: 'full', bytes: this.bytes, maxSize });
+    return 0;
+  }
+
+  /** What may go and was last asked for before that, the longest ago first. */
+  #candidates(before: number): Entry[] {
+    const now = this.#now();
+    const { isPinned } = this.#options;
+    const entries: Entry[] = [];
+    for (const entry of this.#ledger.entries()) {
+      if (entry.hosted || entry.used >= before || entry.spared > now) continue;
+      if (this.#coming.has(entry.digest) || this.#landing.has(entry.digest)) continue;
+      if (![...entry.links.values()].some(({ repository }) => isPinned(repository))) entries.push(entry);
+    }
+    return entries.sort((a, b) => a.used - b.used);
+  }
+
+  /** @returns bytes that there are less */
+  async #evict(batch: readonly Entry[], reason: 'size' | 'age'): Promise<number> {
+    const { onEvent } = this.#options;
+    const before = this.#ledger.bytes;
+    let leaving = 0;
+    const onLeave = ({ size }: Entry) => {
+      leaving += size;
+      this.#leaving += size;
+    };
+    try {
+      const { finished, count, bytes, hosted } = await this.#eviction.evict(batch, onLeave, this.#stopping.signal);
+      const settled = finished.then(
+        () => undefined,
+        (error: unknown) => this.#fault(error),
+      );
+      this.#finishing.add(settled);
+      settled.then(() => this.#finishing.delete(settled));
+      if (count + hosted > 0) onEvent({ type: 'evicted', reason, count, bytes, hosted, left: this.#ledger.bytes });
+    } catch (error) {
+      this.#fault(error);
+      this.#toRecover = true;
+      return 0;
+    } finally {
+      this.#leaving -= leaving;
+    }
+    return before - this.#ledger.bytes;
+  }
+
+  async #guarded(task: () => Promise<void>): Promise<void> {
+    try {
+      await task();
+    } catch (error) {
+      this.#fault(error);
+    }
+  }
+
+  #fault(error: unknown): void {
+    if (!this.#stopping.signal.aborted) this.#options.onEvent({ type: 'fault', error });
+  }
+
+  #every(interval: number, task: () => Promise<void>): void {
+    let running = false;
+    const run = async () => {
+      if (running) return;
+      running = true;
+      await this.#loaded;
+      await this.#guarded(task);
+      running = false;
+    };
+    this.#timers.push(setInterval(() => void run(), interval).unref());
+  }
+
+  /** The store, which takes what is put when there is room, and then knows of it. */
+  #accounted(store: Registry): Registry {
+    const land = async <T>(digest: Digest, size: number, put: () => Promise<T>): Promise<T> => {
+      await this.#roomFor(size);
+      this.#landing.set(digest, size);
+      try {
+        return await put();
+      } finally {
+        this.#landing.delete(digest);
+      }
+    };
+    return {
+      ...store,
+      repository: (name, namespace) => {
+        const inner = store.repository(name, namespace);
+        return {
+          ...inner,
+          uploads: {
+            ...inner.uploads,
+            put: (digest, body) =>
+              land(digest, this.#coming.get(digest) ?? 0, async () => {
+                const descriptor = await inner.uploads.put(digest, body);
+                await this.#stored(descriptor, { kind: 'blob', repository: name });
+                return descriptor;
+              }),
+          },
+          blobs: {
+            ...inner.blobs,
+            adopt: async (digest, prove) => {
+              const descriptor = await inner.blobs.adopt(digest, prove);
+              if (descriptor !== undefined) this.#linked(descriptor, { kind: 'blob', repository: name });
+              return descriptor;
+            },
+          },
+          manifests: {
+            ...inner.manifests,
+            put: async (reference, content, options) => {
+              await this.#roomFor(content.length);
+              const result = await inner.manifests.put(reference, content, options);
+              await this.#stored(result.descriptor, { kind: 'manifest', repository: name });
+              return result;
+            },
+          },
+        };
+      },
+    };
+  }
+
+  /** With the date that it has in the storage: who finds another one there knows that somebody else has stored it. */
+  async #stored({ digest, size }: { digest: Digest; size: number }, link: Link): Promise<void> {
+    const stat = await unlessMissing(this.#options.driver.stat(layout.blobData(digest)));
+    this.#ledger.note({ digest, size, used: this.#now(), stored: stat?.modified?.getTime(), links: [link] });
+    this.#journal.changed(digest);
+    this.#makeRoom();
+  }
+
+  #linked({ digest, size }: { digest: Digest; size: number }, link: Link): void {
+    this.#ledger.note({ digest, size, used: this.#now(), stored: undefined, links: [link] });
+    this.#journal.changed(digest);
+  }
+}
+
+function sum(sizes: ReadonlyMap<Digest, number>): number {
+  let total = 0;
+  for (const size of sizes.values()) total += size;
+  return total;
+}
