@@ -1,5 +1,5 @@
 import { type StorageDriver, unlessMissing } from '../../../storage-drivers/driver.ts';
-import type { Digest } from '../../oci/digest.ts';
+import { type Digest, digestOf } from '../../oci/digest.ts';
 import type { RepositoryName } from '../../oci/name.ts';
 import { layout } from '../../registry/layout.ts';
 import type { Registry } from '../../registry/registry.ts';
@@ -69,8 +69,8 @@ const ageInterval = 60_000;
 /** How often others are looked for when of a batch nothing could go. */
 const maxAttempts = 5;
 
-/** How long no room is sought after none was found, in milliseconds. */
-const stuckTime = 10_000;
+/** How often it is said that there is no room, at most, in milliseconds. */
+const fullInterval = 60_000;
 
 /** Between two surveys, in milliseconds: they find what other programs have stored or deleted. */
 const surveyInterval = 24 * 3_600_000;
@@ -93,7 +93,11 @@ export class Space {
   #leaving = 0;
   #batch: Promise<number> | undefined;
   #making: Promise<void> | undefined;
-  #stuckUntil = 0;
+  /** No room was found, and nothing has changed since. */
+  #stuck = false;
+  #saidFull = Number.NEGATIVE_INFINITY;
+  /** Woken when something has been stored. */
+  #waiting: (() => void)[] = [];
   #agedAt = 0;
   #toRecover = true;
   #loaded: Promise<void> = Promise.resolve();
@@ -164,6 +168,7 @@ export class Space {
   /** It has ended. */
   came(digest: Digest): void {
     this.#coming.delete(digest);
+    this.#stuck = false;
   }
 
   /** Evicts what nobody has asked for within `maxAge`. */
@@ -210,6 +215,7 @@ export class Space {
       await this.#journal.write();
       await this.#journal.follow();
     });
+    this.#stuck = false;
     this.#makeRoom();
     const { maxAge } = this.#options;
     if (maxAge === undefined || this.#now() - this.#agedAt < Math.min(ageInterval, maxAge / 4)) return;
@@ -220,7 +226,7 @@ export class Space {
   /** Makes room in the background, if there is little. */
   #makeRoom(): void {
     const { maxSize } = this.#options;
-    if (maxSize === undefined || this.#making !== undefined || this.#now() < this.#stuckUntil) return;
+    if (maxSize === undefined || this.#making !== undefined || this.#stuck) return;
     if (this.#expected(maxSize) <= maxSize * highWater) return;
     this.#making = (async () => {
       while (this.#expected(maxSize) > maxSize * lowWater && !this.#stopping.signal.aborted) {
@@ -236,12 +242,22 @@ export class Space {
     return this.bytes + sum(this.#landing) + Math.min(sum(this.#coming), maxSize * (1 - lowWater));
   }
 
-  /** Waits until something of this size has its place, if it can get one. */
-  async #roomFor(size: number): Promise<void> {
-    const { maxSize } = this.#options;
-    if (maxSize === undefined) return;
+  /** Stores something, as soon as there is room for it, or there will be none. */
+  async #land<T>(digest: Digest, size: number, put: () => Promise<T>): Promise<T> {
+    const { maxSize = Number.POSITIVE_INFINITY } = this.#options;
     while (this.bytes + sum(this.#landing) + size > maxSize) {
-      if (this.#now() < this.#stuckUntil || (await this.#evictSome(maxSize)) === 0) return;
+      if (!this.#stuck && (await this.#evictSome(maxSize)) > 0) continue;
+      // What is being stored may go as soon as it is.
+      if (this.#landing.size === 0) break;
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+    this.#landing.set(digest, size);
+    try {
+      return await put();
+    } finally {
+      this.#landing.delete(digest);
+      this.#stuck = false;
+      for (const resolve of this.#waiting.splice(0)) resolve();
     }
   }
 
@@ -269,8 +285,11 @@ export class Space {
       const less = await this.#evict(batch, 'size');
       if (less > 0) return less;
     }
-    this.#stuckUntil = this.#now() + stuckTime;
-    if (this.bytes > maxSize) onEvent({ type: 'full', bytes: this.bytes, maxSize });
+    this.#stuck = true;
+    if (this.bytes > maxSize && this.#now() - this.#saidFull > fullInterval) {
+      this.#saidFull = this.#now();
+      onEvent({ type: 'full', bytes: this.bytes, maxSize });
+    }
     return 0;
   }
 
@@ -341,15 +360,6 @@ export class Space {
 
   /** The store, which takes what is put when there is room, and then knows of it. */
   #accounted(store: Registry): Registry {
-    const land = async <T>(digest: Digest, size: number, put: () => Promise<T>): Promise<T> => {
-      await this.#roomFor(size);
-      this.#landing.set(digest, size);
-      try {
-        return await put();
-      } finally {
-        this.#landing.delete(digest);
-      }
-    };
     return {
       ...store,
       repository: (name, namespace) => {
@@ -359,7 +369,7 @@ export class Space {
           uploads: {
             ...inner.uploads,
             put: (digest, body) =>
-              land(digest, this.#coming.get(digest) ?? 0, async () => {
+              this.#land(digest, this.#coming.get(digest) ?? 0, async () => {
                 const descriptor = await inner.uploads.put(digest, body);
                 await this.#stored(descriptor, { kind: 'blob', repository: name });
                 return descriptor;
@@ -375,12 +385,12 @@ export class Space {
           },
           manifests: {
             ...inner.manifests,
-            put: async (reference, content, options) => {
-              await this.#roomFor(content.length);
-              const result = await inner.manifests.put(reference, content, options);
-              await this.#stored(result.descriptor, { kind: 'manifest', repository: name });
-              return result;
-            },
+            put: (reference, content, options) =>
+              this.#land(digestOf(content), content.length, async () => {
+                const result = await inner.manifests.put(reference, content, options);
+                await this.#stored(result.descriptor, { kind: 'manifest', repository: name });
+                return result;
+              }),
           },
         };
       },
@@ -390,6 +400,7 @@ export class Space {
   /** With the date that it has in the storage: who finds another one there knows that somebody else has stored it. */
   async #stored({ digest, size }: { digest: Digest; size: number }, link: Link): Promise<void> {
     const stat = await unlessMissing(this.#options.driver.stat(layout.blobData(digest)));
+    this.#landing.delete(digest);
     this.#ledger.note({ digest, size, used: this.#now(), stored: stat?.modified?.getTime(), links: [link] });
     this.#journal.changed(digest);
     this.#makeRoom();
