@@ -86,6 +86,7 @@ export function createBlobs(driver: StorageDriver, content: Content, name: Repos
       const folder = layout.layer(name, digest);
       // A link that leads nowhere is deleted too, but a client must not hear that it was a blob.
       const known = (await readLink(driver, folder)) !== undefined;
+      content.forget(digest);
       if (!(await remove(driver, folder)) || !known) throw unknown(digest);
     },
   };

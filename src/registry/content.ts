@@ -28,8 +28,8 @@ const wholeSize = 16 * 1024 * 1024;
 const knownSizes = 50_000;
 
 /**
- * How long what was just stored need not be looked for, in milliseconds. Whatever collects garbage must leave content
- * alone for longer, as every push has it lying about without a manifest for a while.
+ * How long what was just stored need not be looked for, in milliseconds, unless a link to it is deleted here. Whatever else
+ * collects garbage must leave content alone for longer, as every push has it lying about without a manifest for a while.
  */
 const freshness = 60_000;
 
@@ -62,6 +62,8 @@ export interface Content {
   put(digest: Digest, content: Buffer, links: readonly StorageObject[]): Promise<void>;
   /** Says that the storage has it now, as it was put there in another way. */
   stored(digest: Digest, size: number): void;
+  /** Says that it may go: somebody has taken a link to it away. */
+  forget(digest: Digest): void;
   redirectUrl(digest: Digest, signal?: AbortSignal): Promise<string | undefined>;
 }
 
@@ -163,6 +165,8 @@ export function createContent(driver: StorageDriver, options: { redirect: boolea
       sizes.set(digest, size);
       fresh.set(digest, true);
     },
+
+    forget,
 
     async redirectUrl(digest, signal) {
       if (!options.redirect) return undefined;
