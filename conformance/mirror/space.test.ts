@@ -142,19 +142,13 @@ test('a cache stays within its budget, is as good as a plain LRU, and breaks no 
   const hostedBytes = hosted.reduce((sum, { bytes }) => sum + bytes.length, 0) + 10_000;
 
   let done = false;
-  let most = { stored: 0, coming: 0, total: 0 };
+  const most = { stored: 0, total: 0 };
   let measured = 0;
-  const inFlight = new Map<string, number>();
   const watching = (async () => {
     for (; !done; measured += 1) {
-      const before = [...inFlight.values()].reduce((sum, bytes) => sum + bytes, 0);
       const { stored, coming } = await measure(mirror);
-      const after = [...inFlight.values()].reduce((sum, bytes) => sum + bytes, 0);
-      most = {
-        stored: Math.max(most.stored, stored),
-        coming: Math.max(most.coming, coming - 2 * Math.max(before, after)),
-        total: Math.max(most.total, stored + coming),
-      };
+      most.stored = Math.max(most.stored, stored);
+      most.total = Math.max(most.total, stored + coming);
       await delay(50);
     }
   })();
@@ -171,14 +165,12 @@ test('a cache stays within its budget, is as good as a plain LRU, and breaks no 
       asked.bytes += size;
       if (there) simulated.count += 1;
       if (there) simulated.bytes += size;
-      inFlight.set(digest, size);
     }
     const response = await fetch(`${mirror.url}${path}`);
     if (response.status !== 200) throw new Error(`${path}: ${response.status} ${await response.text()}`);
     const hash = createHash('sha256');
     for await (const chunk of response.body ?? []) hash.update(chunk);
     if (digest !== undefined && `sha256:${hash.digest('hex')}` !== digest) throw new Error(`${path} has other bytes`);
-    if (digest !== undefined) inFlight.delete(digest);
   }
 
   const next = createZipf(images.length, random);
@@ -226,6 +218,6 @@ test('a cache stays within its budget, is as good as a plain LRU, and breaks no 
   for (const { digest, bytes } of hosted) {
     expect((await client.getBlob('hosted/app', digest)).body.equals(bytes)).toBe(true);
   }
-  expect(mirror.logs()).not.toMatch(/could not make room|"level":"error"|level=error/);
+  expect(mirror.logs()).not.toMatch(/could not make room| ERROR /);
   expect(mirror.logs()).toMatch(/has dropped what was not asked for/);
 });

@@ -49,7 +49,7 @@ import { hostedAmong } from './walks.ts';
 export const youth = 300_000;
 
 /** How long is waited before the second look where moving is copying, in milliseconds. */
-const settleTime = 3 * linkTime;
+const settlingTime = 3 * linkTime;
 
 /** Beside `docker`; one folder for each batch, with the content under its digest, and a list of it. */
 const aside = '/_berth/mirror/space/aside';
@@ -68,6 +68,8 @@ export interface EvictionOptions {
   readonly territory: Territory;
   readonly ledger: Ledger;
   readonly now: () => number;
+  /** How long is waited where moving is copying, in milliseconds. Default: longer than content may be without its links. */
+  readonly settleTime?: number;
   /** Told of content that a hosted repository came to share in the middle of it, and that was brought back. */
   readonly onRestore: (digest: Digest) => void;
 }
@@ -153,7 +155,10 @@ export class Eviction {
       await finish();
       return { ...result, finished: Promise.resolve() };
     }
-    return { ...result, finished: delay(settleTime, undefined, { signal, ref: false }).then(finish) };
+    return {
+      ...result,
+      finished: delay(this.#options.settleTime ?? settlingTime, undefined, { signal, ref: false }).then(finish),
+    };
   }
 
   /** Ends what others have begun who died: brings back what is hosted, and takes in what lost its links only. */
@@ -171,8 +176,8 @@ export class Eviction {
         const digest = tryParseDigest(object);
         const stat = digest && (await unlessMissing(driver.stat(`${folder}/${object}`)));
         if (digest === undefined || stat === undefined) continue;
-        const age = now() - (stat.modified?.getTime() ?? 0);
-        if (age > youth) settled.add(digest);
+        const objectAge = now() - (stat.modified?.getTime() ?? 0);
+        if (objectAge > youth) settled.add(digest);
         // Where moving is copying, the date is that of the move, which may have happened just now.
         else if (driver.remote !== true) await this.#restore(folder, digest);
       }
