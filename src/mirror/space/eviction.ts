@@ -161,9 +161,14 @@ export class Eviction {
     };
   }
 
-  /** Ends what others have begun who died: brings back what is hosted, and takes in what lost its links only. */
-  async recover(signal: AbortSignal): Promise<void> {
+  /**
+   * Ends what others have begun who died: brings back what is hosted, and takes in what lost its links only.
+   *
+   * @returns whether something is aside that is too young to be judged
+   */
+  async recover(signal: AbortSignal): Promise<boolean> {
     const { driver, ledger, now } = this.#options;
+    let waiting = false;
     for await (const { name } of driver.list(aside, { signal })) {
       const folder = `${aside}/${name}`;
       const content = await unlessMissing(driver.get(`${folder}/${list}`));
@@ -179,13 +184,15 @@ export class Eviction {
         const objectAge = now() - (stat.modified?.getTime() ?? 0);
         if (objectAge > youth) settled.add(digest);
         // Where moving is copying, the date is that of the move, which may have happened just now.
-        else if (driver.remote !== true) await this.#restore(folder, digest);
+        else if (driver.remote === true) waiting = true;
+        else await this.#restore(folder, digest);
       }
       const listed = await unlessMissing(driver.stat(`${folder}/${list}`));
       const age = now() - (listed?.modified?.getTime() ?? 0);
       if (settled.size > 0) await this.#settle(folder, settled);
       if (age > abandonedAfter) await remove(driver, `${folder}/${list}`);
     }
+    return waiting;
   }
 
   /** Whether somebody else has stored it so lately that its links may be on their way. */

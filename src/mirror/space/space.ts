@@ -75,6 +75,9 @@ const fullInterval = 60_000;
 /** Between two surveys, in milliseconds: they find what other programs have stored or deleted. */
 const surveyInterval = 24 * 3_600_000;
 
+/** How long after a survey that failed the next one begins, in milliseconds. */
+const retryInterval = 60_000;
+
 /** Keeps what mirrors have within its bounds: what was not asked for the longest goes first. */
 export class Space {
   /** The store, through which the mirror has to keep its content. */
@@ -100,7 +103,11 @@ export class Space {
   #waiting: (() => void)[] = [];
   #agedAt = 0;
   #toRecover = true;
-  #loaded: Promise<void> = Promise.resolve();
+  #loading: Promise<void> = Promise.resolve();
+  /** Whether what was written before is known: only then may it be written anew. */
+  #loaded = false;
+  #expiries: ReadonlyMap<Digest, Date> | undefined;
+  #surveyedAt = Number.NEGATIVE_INFINITY;
   #surveyed: Promise<void> = Promise.resolve();
   #timers: NodeJS.Timeout[] = [];
   readonly #finishing = new Set<Promise<void>>();
@@ -135,13 +142,10 @@ export class Space {
 
   /** Begins to work, in the background. The storage must be there. */
   start(): void {
-    const { expiries } = this.#options;
-    this.#loaded = this.#guarded(() => this.#journal.load());
-    this.#surveyed = this.#loaded.then(() =>
-      this.#guarded(async () => this.#survey((await expiries?.()) ?? new Map())).then(() => this.#tick()),
-    );
+    this.#loading = this.#guarded(() => this.#load());
+    this.#surveyed = this.#loading.then(() => this.#guarded(() => this.#survey())).then(() => this.#tick());
     this.#every(journalInterval, () => this.#tick());
-    this.#every(surveyInterval, () => this.#survey(new Map()));
+    this.#every(retryInterval, () => this.#survey());
   }
 
   /** Resolves when all that there was at the start is known. */
@@ -186,21 +190,33 @@ export class Space {
     for (const timer of this.#timers) clearInterval(timer);
     this.#stopping.abort();
     await Promise.allSettled([this.#surveyed, this.#making, this.#batch, ...this.#finishing]);
-    await this.#guarded(() => this.#journal.writeWhole());
+    if (this.#loaded) await this.#guarded(() => this.#journal.writeWhole());
   }
 
-  async #survey(expiries: ReadonlyMap<Digest, Date>): Promise<void> {
-    const { driver, maxAge, onEvent } = this.#options;
+  async #load(): Promise<void> {
+    await this.#journal.load();
+    this.#loaded = true;
+  }
+
+  /** Goes through the storage, if that was not done for a while. */
+  async #survey(): Promise<void> {
+    const { driver, maxAge, expiries, onEvent } = this.#options;
+    if (this.#now() - this.#surveyedAt < surveyInterval) return;
+    this.#expiries ??= (await expiries?.()) ?? new Map();
+    const dates = this.#expiries;
     await survey({
       driver,
       territory: this.#territory,
       ledger: this.#ledger,
       usedOf: (digest) => {
-        const expiry = expiries.get(digest);
+        const expiry = dates.get(digest);
         return expiry === undefined || maxAge === undefined ? undefined : Math.max(0, expiry.getTime() - maxAge);
       },
       signal: this.#stopping.signal,
     });
+    this.#surveyedAt = this.#now();
+    // They are in the ledger now.
+    this.#expiries = new Map();
     this.#toRecover = true;
     onEvent({ type: 'surveyed', count: this.#ledger.count, bytes: this.#ledger.bytes });
   }
@@ -209,9 +225,12 @@ export class Space {
   async #tick(): Promise<void> {
     if (this.#toRecover) {
       this.#toRecover = false;
-      await this.#guarded(() => this.#eviction.recover(this.#stopping.signal));
+      await this.#guarded(async () => {
+        this.#toRecover = await this.#eviction.recover(this.#stopping.signal);
+      });
     }
     await this.#guarded(async () => {
+      if (!this.#loaded) return this.#load();
       await this.#journal.write();
       await this.#journal.follow();
     });
@@ -301,7 +320,9 @@ export class Space {
     for (const entry of this.#ledger.entries()) {
       if (entry.hosted || entry.used >= before || entry.spared > now) continue;
       if (this.#coming.has(entry.digest) || this.#landing.has(entry.digest)) continue;
-      if (![...entry.links.values()].some(({ repository }) => isPinned(repository))) entries.push(entry);
+      let pinned = false;
+      for (const { repository } of entry.links.values()) pinned ||= isPinned(repository);
+      if (!pinned) entries.push(entry);
     }
     return entries.sort((a, b) => a.used - b.used);
   }
@@ -351,7 +372,7 @@ export class Space {
     const run = async () => {
       if (running) return;
       running = true;
-      await this.#loaded;
+      await this.#loading;
       await this.#guarded(task);
       running = false;
     };
