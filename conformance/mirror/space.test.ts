@@ -77,7 +77,7 @@ class PlainLru {
   }
 }
 
-/** Bytes of the files below a folder. What moves meanwhile may be missed. */
+/** Bytes of the files below a folder. */
 async function bytesBelow(folder: string, counts: (path: string) => boolean = () => true): Promise<number> {
   let total = 0;
   for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
@@ -88,8 +88,20 @@ async function bytesBelow(folder: string, counts: (path: string) => boolean = ()
   return total;
 }
 
-/** What is stored, with what is being evicted; and what is gathered or being stored. */
-async function measure({ dataDir }: Server): Promise<{ stored: number; coming: number }> {
+/**
+ * What is stored, with what is being evicted; and what is gathered or being stored. The server is held meanwhile: else
+ * what goes would be counted together with what comes in its place.
+ */
+async function measure({ dataDir, pid }: Server): Promise<{ stored: number; coming: number }> {
+  process.kill(pid, 'SIGSTOP');
+  try {
+    return await measureStopped(dataDir);
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+}
+
+async function measureStopped(dataDir: string): Promise<{ stored: number; coming: number }> {
   const aside = await bytesBelow(join(dataDir, '_berth/mirror/space/aside'), (path) => !path.endsWith('/batch'));
   const stored = aside + (await bytesBelow(join(dataDir, 'docker/registry/v2/blobs')));
   const uploads = await bytesBelow(join(dataDir, 'docker/registry/v2/repositories'), (path) => path.endsWith('/data'));
@@ -149,7 +161,7 @@ test('a cache stays within its budget, is as good as a plain LRU, and breaks no 
       const { stored, coming } = await measure(mirror);
       most.stored = Math.max(most.stored, stored);
       most.total = Math.max(most.total, stored + coming);
-      await delay(50);
+      await delay(100);
     }
   })();
 
