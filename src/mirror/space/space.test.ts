@@ -139,6 +139,14 @@ test('room for many who come at once is made before they are stored', async () =
   expect(faults()).toEqual([]);
 });
 
+test('room is made for one that is as large as much of the rest', async () => {
+  const space = await open({ maxSize: 20 * unit });
+  for (let count = 0; count < 16; count += 1) await store(space);
+  await store(space, alpine, 10 * unit);
+  expect(space.bytes).toBeLessThanOrEqual(20 * unit);
+  expect(space.bytes).toBeGreaterThanOrEqual(18 * unit);
+});
+
 test('pinned repositories lose nothing; when nothing else is left to go that is said, and pulls go on', async () => {
   const space = await open({ maxSize: 5 * unit });
   const kept: Digest[] = [];

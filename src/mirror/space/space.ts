@@ -94,7 +94,7 @@ export class Space {
   readonly #stopping = new AbortController();
   /** Bytes that are being evicted, and take their place yet. */
   #leaving = 0;
-  #batch: Promise<number> | undefined;
+  #batch: Promise<boolean> | undefined;
   #making: Promise<void> | undefined;
   /** No room was found, and nothing has changed since. */
   #stuck = false;
@@ -110,7 +110,7 @@ export class Space {
   #surveyedAt = Number.NEGATIVE_INFINITY;
   #surveyed: Promise<void> = Promise.resolve();
   #timers: NodeJS.Timeout[] = [];
-  readonly #finishing = new Set<Promise<void>>();
+  readonly #running = new Set<Promise<void>>();
 
   /** Does nothing yet. @throws TypeError when the storage cannot move objects */
   constructor(options: SpaceOptions) {
@@ -182,14 +182,14 @@ export class Space {
     const before = this.#now() - maxAge;
     for (;;) {
       const old = this.#candidates(before).slice(0, batchSize);
-      if (old.length === 0 || (await this.#evict(old, 'age')) === 0) return;
+      if (old.length === 0 || !(await this.#evict(old, 'age'))) return;
     }
   }
 
   async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     this.#stopping.abort();
-    await Promise.allSettled([this.#surveyed, this.#making, this.#batch, ...this.#finishing]);
+    await Promise.allSettled([this.#surveyed, this.#making, this.#batch, ...this.#running]);
     if (this.#loaded) await this.#guarded(() => this.#journal.writeWhole());
   }
 
@@ -249,7 +249,7 @@ export class Space {
     if (this.#expected(maxSize) <= maxSize * highWater) return;
     this.#making = (async () => {
       while (this.#expected(maxSize) > maxSize * lowWater && !this.#stopping.signal.aborted) {
-        if ((await this.#evictSome(maxSize)) === 0) return;
+        if (!(await this.#evictSome(maxSize))) return;
       }
     })().finally(() => {
       this.#making = undefined;
@@ -265,7 +265,7 @@ export class Space {
   async #land<T>(digest: Digest, size: number, put: () => Promise<T>): Promise<T> {
     const { maxSize = Number.POSITIVE_INFINITY } = this.#options;
     while (this.bytes + sum(this.#landing) + size > maxSize) {
-      if (!this.#stuck && (await this.#evictSome(maxSize)) > 0) continue;
+      if (!this.#stuck && (await this.#evictSome(maxSize, size))) continue;
       // What is being stored may go as soon as it is.
       if (this.#landing.size === 0) break;
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
@@ -280,19 +280,25 @@ export class Space {
     }
   }
 
-  /** One batch, for all who wait for room. @returns bytes that there are less */
-  #evictSome(maxSize: number): Promise<number> {
-    this.#batch ??= this.#evictLeastUsed(maxSize).finally(() => {
+  /**
+   * One batch, for all who wait for room.
+   *
+   * @param size of something that is waiting
+   * @returns whether there is more room now than there was
+   */
+  #evictSome(maxSize: number, size = 0): Promise<boolean> {
+    this.#batch ??= this.#evictLeastUsed(maxSize, size).finally(() => {
       this.#batch = undefined;
     });
     return this.#batch;
   }
 
-  async #evictLeastUsed(maxSize: number): Promise<number> {
+  async #evictLeastUsed(maxSize: number, size: number): Promise<boolean> {
     const { redirect, onEvent } = this.#options;
     // What turns out to be in use is left alone, and others are looked for.
     for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
-      const wanted = this.#expected(maxSize) - maxSize * lowWater;
+      const missing = this.bytes + sum(this.#landing) + size - maxSize;
+      const wanted = Math.max(missing, this.#expected(maxSize) - maxSize * lowWater);
       const batch: Entry[] = [];
       let bytes = 0;
       for (const entry of this.#candidates(redirect ? this.#now() - redirectTime : Number.POSITIVE_INFINITY)) {
@@ -301,15 +307,14 @@ export class Space {
         bytes += entry.size;
       }
       if (batch.length === 0 || this.#stopping.signal.aborted) break;
-      const less = await this.#evict(batch, 'size');
-      if (less > 0) return less;
+      if (await this.#evict(batch, 'size')) return true;
     }
     this.#stuck = true;
     if (this.bytes > maxSize && this.#now() - this.#saidFull > fullInterval) {
       this.#saidFull = this.#now();
       onEvent({ type: 'full', bytes: this.bytes, maxSize });
     }
-    return 0;
+    return false;
   }
 
   /** What may go and was last asked for before that, the longest ago first. */
@@ -327,32 +332,35 @@ export class Space {
     return entries.sort((a, b) => a.used - b.used);
   }
 
-  /** @returns bytes that there are less */
-  async #evict(batch: readonly Entry[], reason: 'size' | 'age'): Promise<number> {
+  /** @returns whether any of it has gone, or does not count any more */
+  async #evict(batch: readonly Entry[], reason: 'size' | 'age'): Promise<boolean> {
     const { onEvent } = this.#options;
-    const before = this.#ledger.bytes;
     let leaving = 0;
     const onLeave = ({ size }: Entry) => {
       leaving += size;
       this.#leaving += size;
     };
     try {
-      const { finished, count, bytes, hosted } = await this.#eviction.evict(batch, onLeave, this.#stopping.signal);
-      const settled = finished.then(
-        () => undefined,
-        (error: unknown) => this.#fault(error),
+      const { finished, count, bytes, hosted, missing } = await this.#eviction.evict(
+        batch,
+        onLeave,
+        this.#stopping.signal,
       );
-      this.#finishing.add(settled);
-      settled.then(() => this.#finishing.delete(settled));
+      this.#run(() =>
+        finished.catch((error: unknown) => {
+          this.#toRecover = true;
+          throw error;
+        }),
+      );
       if (count + hosted > 0) onEvent({ type: 'evicted', reason, count, bytes, hosted, left: this.#ledger.bytes });
+      return count + hosted + missing > 0;
     } catch (error) {
       this.#fault(error);
       this.#toRecover = true;
-      return 0;
+      return false;
     } finally {
       this.#leaving -= leaving;
     }
-    return before - this.#ledger.bytes;
   }
 
   async #guarded(task: () => Promise<void>): Promise<void> {
@@ -376,7 +384,13 @@ export class Space {
       await this.#guarded(task);
       running = false;
     };
-    this.#timers.push(setInterval(() => void run(), interval).unref());
+    this.#timers.push(setInterval(() => this.#run(run), interval).unref());
+  }
+
+  /** In the background, but not beyond the end. */
+  #run(task: () => Promise<void>): void {
+    const running = this.#guarded(task).then(() => void this.#running.delete(running));
+    this.#running.add(running);
   }
 
   /** The store, which takes what is put when there is room, and then knows of it. */
