@@ -1,13 +1,16 @@
 import { type StorageDriver, unlessMissing } from '../../../storage-drivers/driver.ts';
-import { type Digest, digestOf } from '../../oci/digest.ts';
+import type { Descriptor } from '../../oci/descriptor.ts';
+import type { Digest } from '../../oci/digest.ts';
 import type { RepositoryName } from '../../oci/name.ts';
 import { layout } from '../../registry/layout.ts';
 import type { Registry } from '../../registry/registry.ts';
 import type { MirrorEvent } from '../upstream.ts';
+import { createAccountedStore } from './accounted-store.ts';
 import { Eviction } from './eviction.ts';
 import { Journal } from './journal.ts';
-import { type Entry, Ledger } from './ledger.ts';
+import { Ledger } from './ledger.ts';
 import type { Link } from './records.ts';
+import { type EvictionReason, Room } from './room.ts';
 import { survey } from './survey.ts';
 import { createTerritory, type Territory } from './territory.ts';
 
@@ -36,7 +39,7 @@ export type SpaceEvent =
   /** Some content has gone. `hosted`: stayed, as a hosted repository has it too. `left`: bytes that there are now. */
   | {
       readonly type: 'evicted';
-      readonly reason: 'size' | 'age';
+      readonly reason: EvictionReason;
       readonly count: number;
       readonly bytes: number;
       readonly hosted: number;
@@ -50,13 +53,6 @@ export type SpaceEvent =
   | { readonly type: 'restored'; readonly digest: Digest }
   | { readonly type: 'fault'; readonly error: unknown };
 
-/** Parts of `maxSize`: from the first one on room is made in the background, down to the second one. */
-const highWater = 0.98;
-const lowWater = 0.95;
-
-/** Entries that are evicted together: to look through what is hosted costs the same for few. */
-const batchSize = 2_000;
-
 /** How long a redirect may be under way, in milliseconds. */
 const redirectTime = 60_000;
 
@@ -65,9 +61,6 @@ const journalInterval = 10_000;
 
 /** Between two looks for what is too old, at most, in milliseconds. */
 const ageInterval = 60_000;
-
-/** How often others are looked for when of a batch nothing could go. */
-const maxAttempts = 5;
 
 /** How often it is said that there is no room, at most, in milliseconds. */
 const fullInterval = 60_000;
@@ -88,19 +81,9 @@ export class Space {
   readonly #territory: Territory;
   readonly #journal: Journal;
   readonly #eviction: Eviction;
-  /** Sizes of what is on its way, and of what is just being stored. */
-  readonly #coming = new Map<Digest, number>();
-  readonly #landing = new Map<Digest, number>();
+  readonly #room: Room;
   readonly #stopping = new AbortController();
-  /** Bytes that are being evicted, and take their place yet. */
-  #leaving = 0;
-  #batch: Promise<boolean> | undefined;
-  #making: Promise<void> | undefined;
-  /** No room was found, and nothing has changed since. */
-  #stuck = false;
   #saidFull = Number.NEGATIVE_INFINITY;
-  /** Woken when something has been stored. */
-  #waiting: (() => void)[] = [];
   #agedAt = 0;
   #toRecover = true;
   #loading: Promise<void> = Promise.resolve();
@@ -127,12 +110,30 @@ export class Space {
       now,
       onRestore: (digest) => onEvent({ type: 'restored', digest }),
     });
-    this.store = this.#accounted(store);
+    const { maxSize = Number.POSITIVE_INFINITY, isPinned, redirect } = options;
+    this.#room = new Room({
+      ledger: this.#ledger,
+      eviction: this.#eviction,
+      maxSize,
+      isPinned,
+      quiet: redirect ? redirectTime : 0,
+      now,
+      signal: this.#stopping.signal,
+      onEvict: (reason, evicted) => onEvent({ type: 'evicted', reason, ...evicted, left: this.#ledger.bytes }),
+      onFull: () => this.#sayFull(maxSize),
+      onFault: (error) => this.#broken(error),
+      onFinishing: (finished) => this.#run(() => finished.catch((error: unknown) => this.#broken(error))),
+    });
+    this.store = createAccountedStore(store, {
+      room: this.#room,
+      onStore: (descriptor, link) => this.#stored(descriptor, link),
+      onLink: (descriptor, link) => this.#linked(descriptor, link),
+    });
   }
 
   /** Bytes that mirrors have, without what is on its way. */
   get bytes(): number {
-    return this.#ledger.bytes + this.#leaving;
+    return this.#room.bytes;
   }
 
   /** How much content that is. */
@@ -165,31 +166,24 @@ export class Space {
 
   /** A download has begun. */
   coming(digest: Digest, size: number): void {
-    this.#coming.set(digest, size);
-    this.#makeRoom();
+    this.#room.coming(digest, size);
   }
 
   /** It has ended. */
   came(digest: Digest): void {
-    this.#coming.delete(digest);
-    this.#stuck = false;
+    this.#room.came(digest);
   }
 
   /** Evicts what nobody has asked for within `maxAge`. */
   async evictOld(): Promise<void> {
     const { maxAge } = this.#options;
-    if (maxAge === undefined) return;
-    const before = this.#now() - maxAge;
-    for (;;) {
-      const old = this.#candidates(before).slice(0, batchSize);
-      if (old.length === 0 || !(await this.#evict(old, 'age'))) return;
-    }
+    if (maxAge !== undefined) await this.#room.evictUnused(this.#now() - maxAge);
   }
 
   async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     this.#stopping.abort();
-    await Promise.allSettled([this.#surveyed, this.#making, this.#batch, ...this.#running]);
+    await Promise.allSettled([this.#surveyed, this.#room.settled(), ...this.#running]);
     if (this.#loaded) await this.#guarded(() => this.#journal.writeWhole());
   }
 
@@ -234,133 +228,11 @@ export class Space {
       await this.#journal.write();
       await this.#journal.follow();
     });
-    this.#stuck = false;
-    this.#makeRoom();
+    this.#room.retry();
     const { maxAge } = this.#options;
     if (maxAge === undefined || this.#now() - this.#agedAt < Math.min(ageInterval, maxAge / 4)) return;
     this.#agedAt = this.#now();
     await this.#guarded(() => this.evictOld());
-  }
-
-  /** Makes room in the background, if there is little. */
-  #makeRoom(): void {
-    const { maxSize } = this.#options;
-    if (maxSize === undefined || this.#making !== undefined || this.#stuck) return;
-    if (this.#expected(maxSize) <= maxSize * highWater) return;
-    this.#making = (async () => {
-      while (this.#expected(maxSize) > maxSize * lowWater && !this.#stopping.signal.aborted) {
-        if (!(await this.#evictSome(maxSize))) return;
-      }
-    })().finally(() => {
-      this.#making = undefined;
-    });
-  }
-
-  /** What there will be. Of what is on its way not more than a part counts: much of it may come late, or never. */
-  #expected(maxSize: number): number {
-    return this.bytes + sum(this.#landing) + Math.min(sum(this.#coming), maxSize * (1 - lowWater));
-  }
-
-  /** Stores something, as soon as there is room for it, or there will be none. */
-  async #land<T>(digest: Digest, size: number, put: () => Promise<T>): Promise<T> {
-    const { maxSize = Number.POSITIVE_INFINITY } = this.#options;
-    while (this.bytes + sum(this.#landing) + size > maxSize) {
-      if (!this.#stuck && (await this.#evictSome(maxSize, size))) continue;
-      // What is being stored may go as soon as it is.
-      if (this.#landing.size === 0) break;
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    }
-    this.#landing.set(digest, size);
-    try {
-      return await put();
-    } finally {
-      this.#landing.delete(digest);
-      this.#stuck = false;
-      for (const resolve of this.#waiting.splice(0)) resolve();
-    }
-  }
-
-  /**
-   * One batch, for all who wait for room.
-   *
-   * @param size of something that is waiting
-   * @returns whether there is more room now than there was
-   */
-  #evictSome(maxSize: number, size = 0): Promise<boolean> {
-    this.#batch ??= this.#evictLeastUsed(maxSize, size).finally(() => {
-      this.#batch = undefined;
-    });
-    return this.#batch;
-  }
-
-  async #evictLeastUsed(maxSize: number, size: number): Promise<boolean> {
-    const { redirect, onEvent } = this.#options;
-    // What turns out to be in use is left alone, and others are looked for.
-    for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
-      const missing = this.bytes + sum(this.#landing) + size - maxSize;
-      const wanted = Math.max(missing, this.#expected(maxSize) - maxSize * lowWater);
-      const batch: Entry[] = [];
-      let bytes = 0;
-      for (const entry of this.#candidates(redirect ? this.#now() - redirectTime : Number.POSITIVE_INFINITY)) {
-        if (bytes >= wanted || batch.length === batchSize) break;
-        batch.push(entry);
-        bytes += entry.size;
-      }
-      if (batch.length === 0 || this.#stopping.signal.aborted) break;
-      if (await this.#evict(batch, 'size')) return true;
-    }
-    this.#stuck = true;
-    if (this.bytes > maxSize && this.#now() - this.#saidFull > fullInterval) {
-      this.#saidFull = this.#now();
-      onEvent({ type: 'full', bytes: this.bytes, maxSize });
-    }
-    return false;
-  }
-
-  /** What may go and was last asked for before that, the longest ago first. */
-  #candidates(before: number): Entry[] {
-    const now = this.#now();
-    const { isPinned } = this.#options;
-    const entries: Entry[] = [];
-    for (const entry of this.#ledger.entries()) {
-      if (entry.hosted || entry.used >= before || entry.spared > now) continue;
-      if (this.#coming.has(entry.digest) || this.#landing.has(entry.digest)) continue;
-      let pinned = false;
-      for (const { repository } of entry.links.values()) pinned ||= isPinned(repository);
-      if (!pinned) entries.push(entry);
-    }
-    return entries.sort((a, b) => a.used - b.used);
-  }
-
-  /** @returns whether any of it has gone, or does not count any more */
-  async #evict(batch: readonly Entry[], reason: 'size' | 'age'): Promise<boolean> {
-    const { onEvent } = this.#options;
-    let leaving = 0;
-    const onLeave = ({ size }: Entry) => {
-      leaving += size;
-      this.#leaving += size;
-    };
-    try {
-      const { finished, count, bytes, hosted, missing } = await this.#eviction.evict(
-        batch,
-        onLeave,
-        this.#stopping.signal,
-      );
-      this.#run(() =>
-        finished.catch((error: unknown) => {
-          this.#toRecover = true;
-          throw error;
-        }),
-      );
-      if (count + hosted > 0) onEvent({ type: 'evicted', reason, count, bytes, hosted, left: this.#ledger.bytes });
-      return count + hosted + missing > 0;
-    } catch (error) {
-      this.#fault(error);
-      this.#toRecover = true;
-      return false;
-    } finally {
-      this.#leaving -= leaving;
-    }
   }
 
   async #guarded(task: () => Promise<void>): Promise<void> {
@@ -369,6 +241,18 @@ export class Space {
     } catch (error) {
       this.#fault(error);
     }
+  }
+
+  /** An eviction has failed, and may have left something aside. */
+  #broken(error: unknown): void {
+    this.#toRecover = true;
+    this.#fault(error);
+  }
+
+  #sayFull(maxSize: number): void {
+    if (this.#now() - this.#saidFull < fullInterval) return;
+    this.#saidFull = this.#now();
+    this.#options.onEvent({ type: 'full', bytes: this.bytes, maxSize });
   }
 
   #fault(error: unknown): void {
@@ -393,62 +277,17 @@ export class Space {
     this.#running.add(running);
   }
 
-  /** The store, which takes what is put when there is room, and then knows of it. */
-  #accounted(store: Registry): Registry {
-    return {
-      ...store,
-      repository: (name, namespace) => {
-        const inner = store.repository(name, namespace);
-        return {
-          ...inner,
-          uploads: {
-            ...inner.uploads,
-            put: (digest, body) =>
-              this.#land(digest, this.#coming.get(digest) ?? 0, async () => {
-                const descriptor = await inner.uploads.put(digest, body);
-                await this.#stored(descriptor, { kind: 'blob', repository: name });
-                return descriptor;
-              }),
-          },
-          blobs: {
-            ...inner.blobs,
-            adopt: async (digest, prove) => {
-              const descriptor = await inner.blobs.adopt(digest, prove);
-              if (descriptor !== undefined) this.#linked(descriptor, { kind: 'blob', repository: name });
-              return descriptor;
-            },
-          },
-          manifests: {
-            ...inner.manifests,
-            put: (reference, content, options) =>
-              this.#land(digestOf(content), content.length, async () => {
-                const result = await inner.manifests.put(reference, content, options);
-                await this.#stored(result.descriptor, { kind: 'manifest', repository: name });
-                return result;
-              }),
-          },
-        };
-      },
-    };
-  }
-
   /** With the date that it has in the storage: who finds another one there knows that somebody else has stored it. */
-  async #stored({ digest, size }: { digest: Digest; size: number }, link: Link): Promise<void> {
+  async #stored({ digest, size }: Descriptor, link: Link): Promise<void> {
     const stat = await unlessMissing(this.#options.driver.stat(layout.blobData(digest)));
-    this.#landing.delete(digest);
+    this.#room.landed(digest);
     this.#ledger.note({ digest, size, used: this.#now(), stored: stat?.modified?.getTime(), links: [link] });
     this.#journal.changed(digest);
-    this.#makeRoom();
+    this.#room.make();
   }
 
-  #linked({ digest, size }: { digest: Digest; size: number }, link: Link): void {
+  #linked({ digest, size }: Descriptor, link: Link): void {
     this.#ledger.note({ digest, size, used: this.#now(), stored: undefined, links: [link] });
     this.#journal.changed(digest);
   }
-}
-
-function sum(sizes: ReadonlyMap<Digest, number>): number {
-  let total = 0;
-  for (const size of sizes.values()) total += size;
-  return total;
 }
