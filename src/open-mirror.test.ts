@@ -19,17 +19,6 @@ async function opened(text: string, use: (mirror: OpenMirror, hosted: Registry) 
 }
 
 test.each([
-  ['', undefined],
-  ['mirror: {upstreams: [{name: docker.io}]}', undefined],
-  ['proxy: {remoteurl: "https://registry-1.docker.io"}', 7 * 24 * 3_600_000],
-  ['proxy: {remoteurl: "https://registry-1.docker.io", ttl: 1h}', 3_600_000],
-  ['proxy: {remoteurl: "https://registry-1.docker.io", ttl: 0}', undefined],
-  ['proxy: {ttl: 1h}', undefined],
-])('content has the age that %s gives it', async (part, maxAge) => {
-  await opened(fileWith(part), (mirror) => expect(mirror.maxAge).toBe(maxAge));
-});
-
-test.each([
   ['https://registry-1.docker.io', 'docker.io'],
   ['https://registry.example:5000/', 'registry.example:5000'],
 ])('a proxy of %s calls it %s', async (remoteurl, name) => {

@@ -11,6 +11,8 @@ import { Downloads } from './mirror/downloads/downloads.ts';
 import type { Marks } from './mirror/marks.ts';
 import { createMirror } from './mirror/mirror.ts';
 import type { Naming } from './mirror/naming.ts';
+import { readSchedulerState } from './mirror/space/scheduler-state.ts';
+import { Space, type SpaceEvent } from './mirror/space/space.ts';
 import { Statistics, type UpstreamReport } from './mirror/statistics.ts';
 import { createUpstreamClient } from './mirror/upstream/client.ts';
 import type { UpstreamEvent } from './mirror/upstream/events.ts';
@@ -46,8 +48,6 @@ export interface OpenMirror {
   readonly upstreams: readonly Upstream[];
   /** As `SyncOptions.settled`. */
   settled(digest: Digest): Promise<void>;
-  /** How long content is kept after it has come, as `proxy.ttl` says, in milliseconds; undefined: its age does not matter. */
-  readonly maxAge: number | undefined;
   /** What it has done so far, and how its upstreams are; absent: nothing is mirrored. */
   readonly report?: () => MirrorReport;
   /** Begins what goes on beside requests; the storage is there then. */
@@ -57,11 +57,11 @@ export interface OpenMirror {
 
 /** Puts the mirror before a registry, as the section `mirror` or `proxy` asks; without upstreams it is the registry itself. Asks nobody yet. */
 export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
-  const { hosted, store, driver, log } = parts;
+  const { hosted, driver, log } = parts;
   const proxy = isProxy(config.proxy) ? config.proxy : undefined;
   if (proxy === undefined && config.mirror.upstreams.length === 0) {
     const nothing = async () => {};
-    return { registry: hosted, upstreams: [], settled: nothing, maxAge: undefined, start() {}, close: nothing };
+    return { registry: hosted, upstreams: [], settled: nothing, start() {}, close: nothing };
   }
   // For maintenance nothing may be stored.
   const offline = config.storage.maintenance.readonly.enabled;
@@ -74,25 +74,30 @@ export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
     proxy === undefined
       ? config.mirror.upstreams.map((upstream) => openUpstream(upstream, { ...parts, happened }))
       : [openProxied(proxy, { ...parts, happened })];
+  const marks = marksIn(driver);
+  const space = offline ? undefined : openSpace(config, { ...parts, upstreams, marks });
   const downloads = new Downloads({
     folder: spoolOf(config),
     max: config.mirror.maxdownloads,
+    onBegin: ({ digest, size }) => space?.coming(digest, size),
     onEnd({ digest, size, received }, error) {
+      space?.came(digest);
       if (error === undefined) log.debug('a blob has come from an upstream', { digest, size });
       else log.warn('a blob did not come whole from an upstream', { digest, size, received, error });
     },
   });
   const registry = createMirror({
     hosted,
-    store,
+    store: space?.store ?? parts.store,
     upstreams,
     downloads,
-    marks: marksIn(driver),
+    marks,
     offline,
     onFault(fault) {
       log.error('what has come from an upstream cannot be kept', { ...fault });
     },
     onEvent(event) {
+      space?.used(event);
       statistics.answered(event);
       log.debug('answered for an upstream', { ...event });
       const { outcome, upstream, repository, reference, error } = event;
@@ -109,18 +114,58 @@ export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
     registry: proxy === undefined ? registry : asProxy(registry, proxy.remoteurl),
     upstreams: offline ? [] : upstreams,
     settled: (digest) => downloads.settled(digest),
-    maxAge: proxy === undefined || proxy.ttl === 0 ? undefined : proxy.ttl,
     report,
     start() {
       log.info('what is pulled through is kept', { upstreams: upstreams.map(({ name }) => name) });
-      if (!offline) status = keepMirrorStatus(createSharedStore(driver, statusStore), { report, log });
+      if (offline) return;
+      space?.start();
+      status = keepMirrorStatus(createSharedStore(driver, statusStore), { report, log });
     },
     async close() {
       await downloads.close();
+      await space?.close();
       await status?.stop();
       await Promise.all(upstreams.map(({ client }) => client.close()));
     },
   };
+}
+
+interface SpaceParts extends MirrorParts {
+  readonly upstreams: readonly Upstream[];
+  readonly marks: Marks;
+}
+
+/** Undefined when the mirror may grow for ever. */
+function openSpace(config: Config, { upstreams, marks, store, driver, log }: SpaceParts): Space | undefined {
+  const { maxsize, maxage, pinned } = config.mirror;
+  const ttl = isProxy(config.proxy) && config.proxy.ttl > 0 ? config.proxy.ttl : undefined;
+  if (maxsize === undefined && maxage === undefined && ttl === undefined) return undefined;
+  const globs = pinned.map(createGlob);
+  return new Space({
+    driver,
+    store,
+    prefixes: upstreams.map(({ prefix }) => prefix),
+    isClaimed: (name) => marks.isClaimed(name),
+    maxSize: maxsize,
+    maxAge: ttl ?? maxage,
+    ...(ttl !== undefined && { expiries: () => readSchedulerState(driver) }),
+    isPinned: (name) => globs.some((glob) => glob(name)),
+    redirect: !config.storage.redirect.disable && driver.redirectUrl !== undefined,
+    onEvent: (event) => logSpace(event, log),
+  });
+}
+
+const spaceMessages: Readonly<Record<SpaceEvent['type'], readonly ['info' | 'warn' | 'error', string]>> = {
+  evicted: ['info', 'the mirror has dropped what was not asked for'],
+  full: ['warn', 'the mirror has more than mirror.maxsize, and nothing of it may go now'],
+  surveyed: ['info', 'the mirror knows what it has'],
+  restored: ['info', 'content that the mirror was about to drop was stored anew, or is hosted now, and stays'],
+  fault: ['error', 'the mirror could not make room'],
+};
+
+function logSpace({ type, ...fields }: SpaceEvent, log: Log): void {
+  const [level, message] = spaceMessages[type];
+  log[level](message, fields);
 }
 
 /** What distribution's `proxy` is beyond a mirror: nothing else is in it, and the registry that a client means (`?ns=`) is that one. */

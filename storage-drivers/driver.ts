@@ -115,6 +115,16 @@ export interface StorageDriver {
   delete(path: string, options?: DeleteOptions): Promise<void>;
 
   /**
+   * Optional: brings an object to another place, replacing what is there, durably and without its bytes passing through
+   * here; at no time is it at neither. The folder that it leaves may vanish, if nothing else is in it.
+   *
+   * @returns when what was moved had been stored; undefined where the storage cannot do it at one instant: what somebody
+   *   puts under the old path meanwhile may then be gone
+   * @throws PathNotFoundError
+   */
+  move?(from: string, to: string): Promise<Date | undefined>;
+
+  /**
    * Optional: when something below a folder was stored last, at any depth; undefined when nothing is there. What a writer
    * with `to` has brought to its place, but not yet committed, counts with the folder of the writer's path. For storages
    * whose folders have no date ({@link StorageStat}); costs a listing, and more for such writers.

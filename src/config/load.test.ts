@@ -83,7 +83,7 @@ test('defaults are distribution’s, and relative URLs', async () => {
       manifests: { urls: { allow: [], deny: [] }, indexes: { platforms: 'all', platformlist: [] } },
     },
     proxy: { ttl: 7 * 24 * 3_600_000, cachewritetimeout: 300_000 },
-    mirror: { upstreams: [], schedule: [], maxdownloads: 32 },
+    mirror: { upstreams: [], schedule: [], pinned: [], maxdownloads: 32 },
     health: {
       storagedriver: { enabled: false, interval: 10_000, threshold: 0 },
       file: [],

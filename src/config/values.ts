@@ -2,6 +2,7 @@ import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { setFlagsFromString } from 'node:v8';
 import { z } from 'zod';
 import { parseAddress } from './address.ts';
+import { formatByteSize, parseByteSize } from './byte-size.ts';
 import { formatDuration, parseDuration } from './duration.ts';
 import { redacted, Secret } from './secret.ts';
 
@@ -61,6 +62,18 @@ export function duration(zero: 'allowed' | 'refused' | number) {
     encode: formatDuration,
   });
 }
+
+/** A number of bytes, at least 1, as {@link parseByteSize} reads it. */
+export const byteSize = z.codec(z.string(), z.number(), {
+  decode: (input, context) => {
+    const bytes = parseByteSize(input);
+    if (bytes !== undefined && bytes > 0) return bytes;
+    const message = 'must be a number of bytes with its unit, such as 100GiB, 1.5TB or 500MiB, larger than 0';
+    context.issues.push({ code: 'custom', input, message });
+    return z.NEVER;
+  },
+  encode: formatByteSize,
+});
 
 /** A text that prints nowhere. */
 export const secret = z.codec(z.string(), z.instanceof(Secret), {

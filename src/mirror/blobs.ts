@@ -63,26 +63,33 @@ export class MirroredBlobs {
 
   async #get(mirrored: Mirrored<Upstream>, digest: Digest, signal?: AbortSignal): Promise<Blob> {
     const { upstream, local } = mirrored;
-    const report = (outcome: MirrorEvent['outcome']) =>
-      this.#options.onEvent({ outcome, kind: 'blob', upstream: upstream.name, repository: local, reference: digest });
+    const report = (outcome: MirrorEvent['outcome'], descriptor: Descriptor) => {
+      const { name } = upstream;
+      this.#options.onEvent({
+        outcome,
+        kind: 'blob',
+        upstream: name,
+        repository: local,
+        reference: digest,
+        descriptor,
+      });
+    };
     try {
       const found = await this.#find(mirrored, digest, signal);
-      if (!(found instanceof Download)) {
-        report('hit');
-        return found;
-      }
-      report('miss');
+      const isKept = !(found instanceof Download);
+      const descriptor = isKept ? found.descriptor : descriptorOf(digest, found.size);
+      report(isKept ? 'hit' : 'miss', descriptor);
       return {
-        descriptor: descriptorOf(digest, found.size),
-        open: (range = { start: 0, end: found.size - 1 }, aborted) =>
-          told(this.#open(found, mirrored, range, aborted), digest),
-        redirectUrl: async () => undefined,
+        descriptor,
+        open: (range = { start: 0, end: descriptor.size - 1 }, aborted) =>
+          told(this.#open(found, mirrored, digest, range, aborted), digest),
+        redirectUrl: isKept ? found.redirectUrl : async () => undefined,
       };
     } catch (error) {
       if (!(error instanceof SpoolError)) throw error;
       this.#options.onFault({ upstream: upstream.name, repository: local, reference: digest, error });
       const descriptor = await this.#stat(mirrored, digest, signal);
-      report('miss');
+      report('miss', descriptor);
       return {
         descriptor,
         open: async (range = { start: 0, end: descriptor.size - 1 }, aborted) =>
@@ -162,23 +169,27 @@ export class MirroredBlobs {
   }
 
   async #open(
-    download: Download,
+    given: Blob | Download,
     mirrored: Mirrored<Upstream>,
+    digest: Digest,
     range: ByteRange,
     signal: AbortSignal | undefined,
   ): Promise<ContentReader> {
-    const { digest } = download;
     const directly = (closed: AbortSignal) => this.#directly(mirrored, digest, range, closed);
-    for (let found: Blob | Download | undefined = download, attempt = 1; ; attempt++) {
+    for (let found: Blob | Download | undefined = given, attempt = 1; ; attempt++) {
       if (found === undefined) return readerOf(range, signal, directly);
-      if (!(found instanceof Download)) return found.open(range, signal);
-      const reader = found.read(range, signal);
-      if (reader !== undefined) {
-        const readOn = (closed: AbortSignal) => this.#readOn(reader, mirrored, digest, range, closed);
-        return readerOf(range, signal, readOn, () => reader.close());
+      if (found instanceof Download) {
+        const reader = found.read(range, signal);
+        if (reader !== undefined) {
+          const readOn = (closed: AbortSignal) => this.#readOn(reader, mirrored, digest, range, closed);
+          return readerOf(range, signal, readOn, () => reader.close());
+        }
+      } else {
+        const reader = await unlessUnknown(found.open(range, signal), 'BLOB_UNKNOWN');
+        if (reader !== undefined) return reader;
       }
       if (attempt === 3) throw new RegistryError('UNAVAILABLE');
-      // It has ended meanwhile.
+      // It has ended meanwhile, or was evicted.
       found = await this.#find(mirrored, digest, signal).catch((error: unknown) => {
         if (error instanceof SpoolError) return undefined;
         throw error;

@@ -51,7 +51,9 @@ export class MirroredManifests {
     const { upstream, local } = mirrored;
     const kept = await unlessUnknown(this.#storeOf(mirrored).manifests.get(reference, signal), 'MANIFEST_UNKNOWN');
     const { manifest, ...event } = await this.#answer(mirrored, reference, kept, signal);
-    this.#options.onEvent({ ...event, kind: 'manifest', upstream: upstream.name, repository: local, reference });
+    const { descriptor } = manifest;
+    const { name } = upstream;
+    this.#options.onEvent({ ...event, kind: 'manifest', upstream: name, repository: local, reference, descriptor });
     if (event.outcome !== 'stale') return manifest;
     return { ...manifest, warning: `${upstream.name} could not be asked; this is what it said before` };
   }

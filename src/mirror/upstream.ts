@@ -1,3 +1,4 @@
+import type { Descriptor } from '../oci/descriptor.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import type { Naming } from './naming.ts';
 import type { UpstreamClient } from './upstream/client.ts';
@@ -35,6 +36,8 @@ export interface MirrorEvent {
   readonly repository: RepositoryName;
   /** Tag or digest; of `tags`, nothing. */
   readonly reference: string;
+  /** What it is; of lists, nothing. */
+  readonly descriptor?: Descriptor;
   /** Why it is stale. */
   readonly error?: unknown;
 }

@@ -65,24 +65,29 @@ export function createBlobs(driver: StorageDriver, content: Content, name: Repos
 
     async mount(digest, from, readable) {
       const target = await findSource(digest, from, readable);
-      const size = target && (await content.stat(target));
-      if (target === undefined || size === undefined) return undefined;
+      if (target === undefined) return undefined;
       await driver.putAll([linkTo(layout.layer(name, digest), target)]);
-      return { mediaType: octetStream, digest, size };
+      // Only now: an eviction looks for links once more when it has taken content away, and brings it back. So either it
+      // sees this link, or this sees that the content is gone. The link then leads nowhere and counts as none.
+      const size = await content.stat(target);
+      return size === undefined ? undefined : { mediaType: octetStream, digest, size };
     },
 
     async adopt(digest, prove) {
-      const size = await content.stat(digest);
-      if (size === undefined) return undefined;
-      await prove(size);
+      const found = await content.stat(digest);
+      if (found === undefined) return undefined;
+      await prove(found);
       await driver.putAll([linkTo(layout.layer(name, digest), digest)]);
-      return { mediaType: octetStream, digest, size };
+      // It may have been evicted meanwhile, see `mount`.
+      const size = await content.stat(digest);
+      return size === undefined ? undefined : { mediaType: octetStream, digest, size };
     },
 
     async delete(digest) {
       const folder = layout.layer(name, digest);
       // A link that leads nowhere is deleted too, but a client must not hear that it was a blob.
       const known = (await readLink(driver, folder)) !== undefined;
+      content.forget(digest);
       if (!(await remove(driver, folder)) || !known) throw unknown(digest);
     },
   };

@@ -9,6 +9,7 @@ import {
 import { algorithmOf, type Digest, digestOf } from '../oci/digest.ts';
 import { type ManifestInfo, readStoredManifest } from '../oci/manifest.ts';
 import { layout } from './layout.ts';
+import { exists } from './links.ts';
 import type { ByteRange, ContentReader } from './registry.ts';
 
 /** Bytes of content that is remembered: enough for the manifests and configurations of some thousand images. */
@@ -27,10 +28,16 @@ const wholeSize = 16 * 1024 * 1024;
 const knownSizes = 50_000;
 
 /**
- * How long what was just stored need not be looked for, in milliseconds. Whatever collects garbage must leave content
- * alone for longer, as every push has it lying about without a manifest for a while.
+ * How long what was just stored need not be looked for, in milliseconds, unless a link to it is deleted here. Whatever else
+ * collects garbage must leave content alone for longer, as every push has it lying about without a manifest for a while.
  */
 const freshness = 60_000;
+
+/**
+ * How long content may be there before its links are, in milliseconds, without being looked for once more. Whatever
+ * deletes content that has no links must wait for longer.
+ */
+export const linkTime = 10_000;
 
 /**
  * Content by digest, whatever repository it belongs to. What a digest means never changes, so what was read once may be
@@ -55,6 +62,8 @@ export interface Content {
   put(digest: Digest, content: Buffer, links: readonly StorageObject[]): Promise<void>;
   /** Says that the storage has it now, as it was put there in another way. */
   stored(digest: Digest, size: number): void;
+  /** Says that it may go: somebody has taken a link to it away. */
+  forget(digest: Digest): void;
   redirectUrl(digest: Digest, signal?: AbortSignal): Promise<string | undefined>;
 }
 
@@ -141,7 +150,13 @@ export function createContent(driver: StorageDriver, options: { redirect: boolea
     },
 
     async put(digest, bytes, links) {
-      await driver.putAll([{ path: layout.blobData(digest), content: bytes }, ...links]);
+      const objects = [{ path: layout.blobData(digest), content: bytes }, ...links];
+      const begun = performance.now();
+      await driver.putAll(objects);
+      // Between the content and its link nothing but its age keeps it from being evicted.
+      if (performance.now() - begun > linkTime && !(await exists(driver, layout.blobData(digest)))) {
+        await driver.putAll(objects);
+      }
       contents.set(digest, bytes);
       content.stored(digest, bytes.length);
     },
@@ -150,6 +165,8 @@ export function createContent(driver: StorageDriver, options: { redirect: boolea
       sizes.set(digest, size);
       fresh.set(digest, true);
     },
+
+    forget,
 
     async redirectUrl(digest, signal) {
       if (!options.redirect) return undefined;

@@ -39,11 +39,13 @@ interface Folder {
  * Each folder is listed once: that tells both whether it is a repository and what is below it.
  *
  * @param holds a folder is a repository when it has one of these
+ * @param admits whether to look at a path and at what is below it
  */
 export async function* walkRepositories(
   driver: StorageDriver,
   options: PageOptions = {},
   holds: readonly string[] = contentFolders,
+  admits: (path: string) => boolean = () => true,
 ): AsyncGenerator<RepositoryName> {
   const { signal } = options;
   let seen = 0;
@@ -91,7 +93,7 @@ export async function* walkRepositories(
   }
 
   async function look(path: string) {
-    const name = tryParseRepositoryName(path);
+    const name = admits(path) ? tryParseRepositoryName(path) : undefined;
     if (name === undefined) return undefined;
     let isRepository = false;
     const children: string[] = [];

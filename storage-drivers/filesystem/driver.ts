@@ -1,5 +1,6 @@
 import { closeSync, constants, type Stats } from 'node:fs';
-import { resolve } from 'node:path';
+import { rmdir } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { LRUCache } from 'lru-cache';
 import {
   type CheckOptions,
@@ -26,11 +27,12 @@ import { checkRoot, checkRootWritable } from './check.ts';
 import { ContentCache, maxCachedSize, statNow } from './content-cache.ts';
 import { openAppended, openStaged } from './destination.ts';
 import { driverName, isMissing, storageFault } from './errors.ts';
+import { syncFolder } from './folders.ts';
 import * as io from './io.ts';
 import { Listings } from './listing.ts';
 import { openObject, readContent } from './object.ts';
 import type { FilesystemOptions } from './options.ts';
-import { publish, type StagedFile } from './publish.ts';
+import { publish, relocate, type StagedFile } from './publish.ts';
 import { contentReader, FileReader } from './reader.ts';
 import { remove } from './removal.ts';
 import { StagingArea } from './staging.ts';
@@ -190,6 +192,22 @@ class FilesystemDriver implements StorageDriver {
       await remove(this.#area, this.#root + path, options?.durable ?? true);
     } catch (error) {
       throw isMissing(error) ? new PathNotFoundError(driverName, path, { cause: error }) : storageFault(error, path);
+    }
+  }
+
+  async move(from: string, to: string): Promise<Date | undefined> {
+    const [source, target] = [this.#root + from, this.#root + to];
+    try {
+      const before = await io.stat(source);
+      if (!before.isFile()) throw new PathNotFoundError(driverName, from);
+      await syncFolder(await relocate(source, target));
+      const after = await io.stat(target);
+      // Only if nobody has put anything there meanwhile; who is about to makes the folder again.
+      await rmdir(dirname(source)).catch(() => undefined);
+      // Between two file systems it was copied.
+      return after.dev === before.dev ? after.mtime : undefined;
+    } catch (error) {
+      throw isMissing(error) ? new PathNotFoundError(driverName, from, { cause: error }) : storageFault(error, from);
     }
   }
 

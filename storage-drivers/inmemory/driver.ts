@@ -34,8 +34,8 @@ export function createInMemoryDriver(store: MemoryStore = createMemoryStore()): 
     if (object === undefined) throw new PathNotFoundError(driverName, path);
     return object.content;
   };
-  const set = (path: string, content: Buffer): void => {
-    if (tree.set(path, { content, modified: new Date(), id: ++lastId })) return;
+  const set = (path: string, content: Buffer, modified = new Date()): void => {
+    if (tree.set(path, { content, modified, id: ++lastId })) return;
     throw new StorageError('STORAGE_FAULT', driverName, path, 'a folder has this path, or an object is in the way');
   };
 
@@ -111,6 +111,14 @@ export function createInMemoryDriver(store: MemoryStore = createMemoryStore()): 
         if (after !== undefined && entry.name <= after) continue;
         yield entry;
       }
+    },
+
+    async move(from, to) {
+      const object = tree.object(from);
+      if (object === undefined) throw new PathNotFoundError(driverName, from);
+      set(to, object.content, object.modified);
+      tree.delete(from);
+      return object.modified;
     },
 
     async delete(path) {

@@ -25,7 +25,7 @@ export interface AssembleParts {
   readonly to: string;
   /** Key of the path that the chain belongs to. */
   readonly owner: string;
-  readonly chain: Chain;
+  readonly chain: Pick<Chain, 'chunks'>;
   /** What comes behind the chain. Stays the caller's. */
   readonly tail: Segments;
   readonly copy: CopyLimits;

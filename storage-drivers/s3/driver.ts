@@ -25,6 +25,7 @@ import {
   unlessMissing,
   type WriterOptions,
 } from '../driver.ts';
+import { assemble, type CopyLimits } from './assemble.ts';
 import { Bucket, later } from './bucket.ts';
 import { Chain, isRecordKey } from './chain.ts';
 import { createSigner } from './client.ts';
@@ -35,6 +36,7 @@ import { type MultipartRecord, parseRecord } from './multipart.ts';
 import type { S3Options } from './options.ts';
 import { readPieces } from './pieces.ts';
 import { emptyReader, S3Reader } from './reader.ts';
+import { Segments } from './segments.ts';
 import { BusyPaths, S3Writer } from './writer.ts';
 
 /** How long a client may use the URL that it was sent to, in seconds; as in distribution. */
@@ -125,8 +127,6 @@ class S3Driver implements StorageDriver {
       }
       const { others } = below;
       const chain = below.chain.copy();
-      const { chunksize, multipartcopychunksize, multipartcopythresholdsize, multipartcopymaxconcurrency } =
-        this.#options;
       return new S3Writer({
         bucket,
         path,
@@ -134,12 +134,8 @@ class S3Driver implements StorageDriver {
         chain,
         append,
         to,
-        chunkSize: chunksize,
-        copy: {
-          partSize: multipartcopychunksize,
-          threshold: multipartcopythresholdsize,
-          concurrency: multipartcopymaxconcurrency,
-        },
+        chunkSize: this.#options.chunksize,
+        copy: this.#copy,
         checkMarker: async (age) => {
           const now = performance.now();
           if (!append || marker === undefined || (seen !== undefined && now - seen <= age)) return;
@@ -227,6 +223,22 @@ class S3Driver implements StorageDriver {
     await this.#delete(path, [], keys);
   }
 
+  async move(from: string, to: string): Promise<undefined> {
+    const bucket = this.#bucket;
+    const [key, target] = [bucket.keyOf(from), bucket.keyOf(to)];
+    const { size = 0, etag, modified } = await bucket.head(from, key);
+    const record = await assemble({
+      bucket,
+      path: from,
+      to: target,
+      owner: target,
+      chain: { chunks: [{ key, start: 0, size, etag, modified }] },
+      tail: new Segments(),
+      copy: this.#copy,
+    });
+    await bucket.delete(from, record === undefined ? [key] : [key, record]);
+  }
+
   async lastWrite(path: string, options?: ReadOptions): Promise<Date | undefined> {
     const bucket = this.#bucket;
     let last: Date | undefined;
@@ -264,6 +276,15 @@ class S3Driver implements StorageDriver {
   async close(): Promise<void> {
     this.#bucket.api.close();
     this.#signer?.destroy();
+  }
+
+  get #copy(): CopyLimits {
+    const { multipartcopychunksize, multipartcopythresholdsize, multipartcopymaxconcurrency } = this.#options;
+    return {
+      partSize: multipartcopychunksize,
+      threshold: multipartcopythresholdsize,
+      concurrency: multipartcopymaxconcurrency,
+    };
   }
 
   /** @throws PathNotFoundError, InvalidOffsetError */

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, test } from 'vitest';
 import { listingCases } from './cases/listing.ts';
+import { moveCases } from './cases/moves.ts';
 import { objectCases } from './cases/objects.ts';
 import { pathCases } from './cases/paths.ts';
 import { readerCases } from './cases/readers.ts';
@@ -14,6 +15,7 @@ const groups: Readonly<Record<string, readonly DriverCase[]>> = {
   writers: writerCases,
   listing: listingCases,
   removal: removalCases,
+  moves: moveCases,
 };
 
 export interface SuiteOptions {

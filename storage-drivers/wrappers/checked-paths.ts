@@ -7,7 +7,7 @@ import { InvalidPathError, isStoragePath, type StorageDriver, type StorageWriter
  * @throws InvalidPathError
  */
 export function withCheckedPaths(driver: StorageDriver): StorageDriver {
-  const { folders, objects, lastWrite, redirectUrl, check, close } = driver;
+  const { folders, objects, move, lastWrite, redirectUrl, check, close } = driver;
   const verify = (path: string): void => {
     if (!isStoragePath(path)) throw new InvalidPathError(driver.name, path);
   };
@@ -66,6 +66,13 @@ export function withCheckedPaths(driver: StorageDriver): StorageDriver {
     ...(objects && {
       objects: (path, options) =>
         isStoragePath(path) ? objects.call(driver, path, options) : refused(driver.name, path),
+    }),
+    ...(move && {
+      async move(from, to) {
+        verify(from);
+        verify(to);
+        return move.call(driver, from, to);
+      },
     }),
     ...(lastWrite && {
       async lastWrite(path, options) {

@@ -17,6 +17,7 @@ export type StorageOperation =
   | 'list'
   | 'folders'
   | 'objects'
+  | 'move'
   | 'lastWrite'
   | 'delete'
   | 'redirectUrl'
@@ -24,9 +25,9 @@ export type StorageOperation =
 
 export interface StorageCall {
   readonly operation: StorageOperation;
-  /** Of the object; `/` for `check`. A `commit` has the one it leaves. */
+  /** Of the object; `/` for `check`. A `commit` and a `move` have the one they leave. */
   readonly path: string;
-  /** Where a `commit` leads. */
+  /** Where a `commit` or a `move` leads. */
   readonly to?: string;
 }
 
@@ -35,7 +36,7 @@ export type Around = <T>(call: StorageCall, proceed: () => Promise<T>) => Promis
 
 /** The driver with `around` about every call, also those of its readers and writers. */
 export function intercept(driver: StorageDriver, around: Around): StorageDriver {
-  const { folders, objects, lastWrite, redirectUrl, check, close } = driver;
+  const { folders, objects, move, lastWrite, redirectUrl, check, close } = driver;
   return {
     name: driver.name,
     ...(driver.remote !== undefined && { remote: driver.remote }),
@@ -72,6 +73,9 @@ export function intercept(driver: StorageDriver, around: Around): StorageDriver 
         await around({ operation: 'objects', path }, async () => undefined);
         yield* objects.call(driver, path, options);
       },
+    }),
+    ...(move && {
+      move: (from, to) => around({ operation: 'move', path: from, to }, () => move.call(driver, from, to)),
     }),
     ...(lastWrite && {
       lastWrite: (path, options) =>

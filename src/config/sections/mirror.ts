@@ -1,6 +1,6 @@
 import { Cron } from 'croner';
 import { z } from 'zod';
-import { count, duration, flag, httpUrl, secret, text } from '../values.ts';
+import { byteSize, count, duration, flag, httpUrl, secret, text } from '../values.ts';
 import { isRepositoryPattern } from './auth.ts';
 
 const minute = 60_000;
@@ -138,6 +138,12 @@ export const mirrorSection = z
     maxdownloads: count(1).default(32),
     /** What is fetched ahead by the clock. Default: nothing. */
     schedule: z.array(scheduled).default([]),
+    /** How much may be kept of all upstreams together; what was not asked for the longest goes first. Bytes; default: any. */
+    maxsize: byteSize.optional(),
+    /** How long what nobody asks for is kept. Milliseconds; default: for ever. */
+    maxage: duration('refused').optional(),
+    /** Repositories of which nothing goes, by their names here: `docker.io/library/*`. Default: none. */
+    pinned: patterns.default([]),
   })
   .superRefine(({ upstreams }, context) => {
     const complain = (index: number, path: string, message: string) =>

@@ -18,6 +18,8 @@ export interface DownloadsOptions {
   readonly folder?: string | undefined;
   /** How many blobs come at once. Who asks for one more waits. */
   readonly max: number;
+  /** Told of each download to which the upstream has agreed. */
+  readonly onBegin?: (download: Download) => void;
   /** Told of each download that has ended, and why when it was not to its end. */
   readonly onEnd: (download: Download, error: unknown) => void;
 }
@@ -88,6 +90,7 @@ export class Downloads {
       leave = await this.#slots.take(aborter.signal);
       const createFile = (expected: number | undefined) => this.#createFile(expected);
       const download = await Download.begin({ ...source, aborter, createFile });
+      this.#options.onBegin?.(download);
       const report = (error: unknown) => {
         end();
         leave?.();
