@@ -24,7 +24,7 @@ export const proxySection = z
       })
       .optional(),
 
-    /** How long content is kept after it has come. 0: for ever. Milliseconds; default: 168h. */
+    /** How long what nobody asks for is kept. 0: for ever. Milliseconds; default: 168h. */
     ttl: duration('allowed').default(7 * day),
 
     /**
