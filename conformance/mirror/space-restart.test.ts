@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -50,6 +51,16 @@ async function pull(client: RegistryClient, upstream: CountedUpstream, layers: r
   );
 }
 
+/** Resolves when they are all in the storage, which is a moment after they were given out. */
+async function stored(dataDir: string, layers: readonly Content[]): Promise<void> {
+  const paths = layers
+    .map(({ digest }) => digest.slice('sha256:'.length))
+    .map((hex) => join(hex.slice(0, 2), hex, 'data'));
+  const isThere = (path: string) => existsSync(join(dataDir, 'docker/registry/v2/blobs/sha256', path));
+  await expect.poll(() => paths.every(isThere)).toBe(true);
+  await delay(100);
+}
+
 async function logged(server: Server, line: RegExp): Promise<string> {
   for (const deadline = Date.now() + 20_000; Date.now() < deadline; await delay(50)) {
     const found = line.exec(server.logs())?.[0];
@@ -62,6 +73,7 @@ test('a mirror that starts with a smaller budget drops what was not asked for th
   const { upstream, layers, dataDir } = await prepare();
   const [first, client] = await start(upstream, dataDir, '100MiB');
   expect(await pull(client, upstream, layers)).toHaveLength(10);
+  await stored(dataDir, layers);
   expect(await pull(client, upstream, layers.slice(0, 3))).toEqual([]);
   await first.stop();
 
@@ -77,6 +89,7 @@ test('what was used last is known after a crash, too', async () => {
   const { upstream, layers, dataDir } = await prepare();
   const [first, client] = await start(upstream, dataDir, '100MiB');
   await pull(client, upstream, layers);
+  await stored(dataDir, layers);
   await pull(client, upstream, layers.slice(0, 3));
   // Written every ten seconds.
   await delay(11_000);
