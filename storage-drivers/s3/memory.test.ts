@@ -69,7 +69,7 @@ test('what idle uploads hold is stored when memory is scarce, and only that', ()
 
 test('when it is exhausted, the largest are stored, and who asks gets some when they are', async () => {
   const { memory, hold, finish, stored } = setUp();
-  for (const [name, size] of Object.entries({ a: 5, b: 40, c: 10, d: 45 })) hold(name, size);
+  for (const [name, size] of Object.entries({ a: 5, b: 25, c: 10, d: 30 })) hold(name, size);
   const room = memory.room();
   expect(await resolved(room)).toBe(false);
   expect(stored).toEqual(['d']);
@@ -79,8 +79,8 @@ test('when it is exhausted, the largest are stored, and who asks gets some when 
 
 test('those who ask get it in their order', async () => {
   const { memory, hold, finish, stored } = setUp();
-  hold('a', 60);
-  hold('b', 60);
+  hold('a', 40);
+  hold('b', 40);
   const served: number[] = [];
   const rooms = [1, 2, 3].map((number) => memory.room()?.then(() => served.push(number)));
   expect(await resolved(rooms[0])).toBe(false);

@@ -2,7 +2,7 @@
 const budget = 32 * 1024 * 1024;
 
 /** Bytes beyond which nobody is given more before somebody has stored what he holds. */
-const limit = 3 * budget;
+const limit = 2 * budget;
 
 /** Down to this part of the limit, holders are made to store: some of it is then always on its way. */
 const wanted = 0.75 * limit;

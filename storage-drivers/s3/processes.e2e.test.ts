@@ -62,7 +62,7 @@ describe('another process', { timeout }, () => {
     expect(wrong).toEqual([]);
     expect(done).toBeGreaterThan(100);
     expect(unavailable).toBeLessThan(done / 10);
-    // In use at a time are at most 96 MiB of uploads, and as much again in what is sent and received.
+    // In use at a time are at most 64 MiB of uploads, and as much again in what is sent and received.
     const half = Math.floor(rss.length / 2);
     const [early, late] = [Math.max(...rss.slice(0, half)), Math.max(...rss.slice(half))].map(
       (bytes) => bytes / mebibyte,
