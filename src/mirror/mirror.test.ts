@@ -191,6 +191,17 @@ describe('tags', () => {
   test.each([
     ['without an end', pages([['a']], true)],
     [
+      'with ever new tags',
+      (_: unknown, response: Parameters<UpstreamRegistry['instead']>[1], url: URL) => {
+        const page = Number(url.searchParams.get('page') ?? 0);
+        // The whole of it would be more than the pages that are read.
+        if (page > 20) return false;
+        response.writeHead(200, { link: `</v2/team/app/tags/list?page=${page + 1}>; rel="next"` });
+        response.end(JSON.stringify({ tags: Array.from({ length: 100_000 }, (_, index) => `${page}-${index}`) }));
+        return true;
+      },
+    ],
+    [
       'that breaks off',
       (_: unknown, response: Parameters<UpstreamRegistry['instead']>[1]) => {
         response.writeHead(503).end();
