@@ -68,6 +68,26 @@ describe('under the prefix of an upstream', () => {
     const { repository } = await mirrorOver(createInMemoryDriver(), [upstream.url]);
     await expect(push(repository('docker.io/team/new'), ours)).rejects.toMatchObject({ code: 'UNSUPPORTED' });
   });
+
+  test('whoever means a registry that is not mirrored neither gets what is kept nor pushes to it', async () => {
+    const { registry, repository } = await mirrorOver(createInMemoryDriver(), [upstream.url]);
+    expect(await digestIn(repository(prefixed))).toBe(theirs.digest);
+    const elsewhere = registry.repository(parseRepositoryName(prefixed), 'registry.example');
+    await expect(digestIn(elsewhere)).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN' });
+    await expect(push(elsewhere, ours)).rejects.toMatchObject({ code: 'UNSUPPORTED' });
+    await expect(elsewhere.manifests.put(latest, ours.manifest, { mediaType: undefined })).rejects.toMatchObject({
+      code: 'UNSUPPORTED',
+    });
+    expect(await digestIn(repository(prefixed))).toBe(theirs.digest);
+  });
+
+  test('what was pushed before is there for whoever means a registry that is not mirrored', async () => {
+    const { registry, hosted } = await mirrorOver(createInMemoryDriver(), [upstream.url]);
+    await push(hosted.repository(parseRepositoryName(prefixed)), ours);
+    const elsewhere = registry.repository(parseRepositoryName(prefixed), 'registry.example');
+    expect(await digestIn(elsewhere)).toBe(ours.digest);
+    await push(elsewhere, imageOf('later'));
+  });
 });
 
 describe('a name without a prefix', () => {
@@ -170,6 +190,17 @@ describe('tags', () => {
 
   test.each([
     ['without an end', pages([['a']], true)],
+    [
+      'with ever new tags',
+      (_: unknown, response: Parameters<UpstreamRegistry['instead']>[1], url: URL) => {
+        const page = Number(url.searchParams.get('page') ?? 0);
+        // The whole of it would be more than the pages that are read.
+        if (page > 20) return false;
+        response.writeHead(200, { link: `</v2/team/app/tags/list?page=${page + 1}>; rel="next"` });
+        response.end(JSON.stringify({ tags: Array.from({ length: 100_000 }, (_, index) => `${page}-${index}`) }));
+        return true;
+      },
+    ],
     [
       'that breaks off',
       (_: unknown, response: Parameters<UpstreamRegistry['instead']>[1]) => {

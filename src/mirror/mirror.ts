@@ -55,21 +55,7 @@ export function createMirror(options: MirrorOptions): Registry {
   function mirroredRepository(mirrored: Mirrored<Upstream>): Repository {
     const { upstream, remote, local } = mirrored;
     const kept = hosted.repository(local);
-    const refuse = async (): Promise<never> => {
-      throw new RegistryError('UNSUPPORTED', {
-        message: `${local} is a mirror of ${upstream.name}: push there, or under another name`,
-      });
-    };
-    const readOnly: Repository = {
-      ...kept,
-      blobs: { ...kept.blobs, mount: refuse },
-      uploads: {
-        create: refuse,
-        put: refuse,
-        find: (id) => ({ id, size: refuse, append: refuse, commit: refuse, cancel: refuse }),
-      },
-      manifests: { ...kept.manifests, put: refuse },
-    };
+    const readOnly = withoutPushes(kept, upstream);
     if (!upstream.admits(remote)) return withNothing(readOnly, `${upstream.name}/${remote} is not mirrored here`);
     if (offline) return readOnly;
     const { stat, get } = blobs.of(mirrored);
@@ -90,10 +76,15 @@ export function createMirror(options: MirrorOptions): Registry {
     };
   }
 
+  /** What is kept of an upstream, for whoever means another registry. */
+  function unknownTo({ upstream, local }: Mirrored<Upstream>, namespace: string): Repository {
+    const message = `${local} is a mirror of ${upstream.name}, and not of ${namespace}`;
+    return withNothing(withoutPushes(hosted.repository(local), upstream), message);
+  }
+
   /** A name under a prefix: of the upstream, unless something was pushed there before. */
-  function unlessHosted(mirrored: Mirrored<Upstream>): Repository {
+  function unlessHosted(mirrored: Mirrored<Upstream>, other = mirroredRepository(mirrored)): Repository {
     const own = hosted.repository(mirrored.local);
-    const other = mirroredRepository(mirrored);
     const pick = async () => ((await owners.isHosted(mirrored.local)) ? own : other);
     return {
       name: mirrored.local,
@@ -156,9 +147,13 @@ export function createMirror(options: MirrorOptions): Registry {
 
     repository(name, namespace) {
       const named = namespace === undefined ? undefined : names.ofNamespace(namespace, name);
-      // Whoever means a registry that is not mirrored here must not get what another one has under that name.
-      if (namespace !== undefined && named === undefined) return hosted.repository(name);
       const mirrored = named ?? names.ofPrefix(name);
+      if (namespace !== undefined && named === undefined) {
+        // Whoever means a registry that is not mirrored here must not get what another one has under that name, nor change it.
+        return mirrored === undefined
+          ? hosted.repository(name)
+          : unlessHosted(mirrored, unknownTo(mirrored, namespace));
+      }
       // Without a prefix what is kept here and what is hosted here cannot be told apart: all of it is the upstream's.
       if (mirrored !== undefined) {
         return mirrored.upstream.prefix === '' ? mirroredRepository(mirrored) : unlessHosted(mirrored);
@@ -214,6 +209,23 @@ function readsOf(pick: () => Promise<Repository>): Omit<Repository, 'name' | 'up
         yield* (await pick()).referrers.list(...asked);
       },
     },
+  };
+}
+
+function withoutPushes(repository: Repository, { name }: Upstream): Repository {
+  const message = `${repository.name} is a mirror of ${name}: push there, or under another name`;
+  const refuse = async (): Promise<never> => {
+    throw new RegistryError('UNSUPPORTED', { message });
+  };
+  return {
+    ...repository,
+    blobs: { ...repository.blobs, mount: refuse },
+    uploads: {
+      create: refuse,
+      put: refuse,
+      find: (id) => ({ id, size: refuse, append: refuse, commit: refuse, cancel: refuse }),
+    },
+    manifests: { ...repository.manifests, put: refuse },
   };
 }
 

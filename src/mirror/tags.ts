@@ -11,7 +11,7 @@ import type { MirrorEvent, Upstream } from './upstream.ts';
 const pageSize = 1_000;
 const maxPages = 500;
 
-/** How long a list serves for the next pages of a client, and how many tags are remembered, in milliseconds. */
+/** How long a list serves for the next pages of a client, in milliseconds, and how many tags are remembered: no list has more. */
 const listTime = 60_000;
 const memory = 500_000;
 
@@ -92,7 +92,7 @@ async function ask({ upstream, remote }: Mirrored<Upstream>): Promise<readonly T
     // Tags have ASCII only.
     if (page.next === undefined) return [...all].sort();
     // One that gives the same page again does not stop by itself.
-    if (count === maxPages || (all.size === before && page.tags.length > 0)) {
+    if (count === maxPages || all.size > memory || (all.size === before && page.tags.length > 0)) {
       const info = { upstream: name, endpoint: '', request: `GET ${remote}/tags/list` };
       throw new UpstreamError('invalid', info, { reason: 'a list of tags without an end' });
     }

@@ -28,6 +28,17 @@ const fail = (times: number) => {
 };
 
 describe('a circuit breaker', () => {
+  it('leaves nobody alone for longer than it may when the clock is set back', () => {
+    fail(3);
+    time -= 86_400_000;
+    enter().succeeded();
+    enter().throttled(time + 60_000);
+    time -= 86_400_000;
+    expect(breaker.state.state).toBe('closed');
+    expect(enter().throttled(time + 2_000)).toBe(time + 2_000);
+    expect(breaker.enter()).toEqual({ kind: 'throttled', retryAt: time + 2_000 });
+  });
+
   it('opens after failures in a row, not after as many with successes between', () => {
     fail(2);
     enter().succeeded();

@@ -93,7 +93,7 @@ export class CircuitBreaker {
   enter(): Pass | Refusal {
     if (this.#isThrottled()) return { kind: 'throttled', retryAt: this.#throttledUntil ?? this.#now() };
     if (this.#openUntil === undefined) return this.#pass();
-    if (this.#now() < this.#openUntil) return { kind: 'unreachable', retryAt: this.#openUntil };
+    if (this.#isAhead(this.#openUntil, this.#longestPause)) return { kind: 'unreachable', retryAt: this.#openUntil };
     // The others do not wait for the probe: what they can have instead, they should have at once.
     if (this.#probe !== undefined) return { kind: 'unreachable', retryAt: this.#now() + this.#firstPause };
     this.#probe = this.#pass();
@@ -102,7 +102,13 @@ export class CircuitBreaker {
   }
 
   #isThrottled(): boolean {
-    return this.#throttledUntil !== undefined && this.#now() < this.#throttledUntil;
+    return this.#throttledUntil !== undefined && this.#isAhead(this.#throttledUntil, longestThrottle);
+  }
+
+  /** Whether it is still to come. What is farther away than any pause is from before the clock was set back. */
+  #isAhead(time: number, longest: number): boolean {
+    const left = time - this.#now();
+    return left > 0 && left <= longest;
   }
 
   #pass(): Pass {
@@ -128,7 +134,7 @@ export class CircuitBreaker {
         if (!this.#isThrottled()) this.#throttles += 1;
         const asked = retryAt ?? now + firstThrottle * 2 ** Math.min(this.#throttles - 1, 20);
         const until = Math.min(Math.max(asked, now + firstThrottle), now + longestThrottle);
-        this.#throttledUntil = Math.max(until, this.#throttledUntil ?? 0);
+        this.#throttledUntil = this.#isThrottled() ? Math.max(until, this.#throttledUntil ?? 0) : until;
         this.#tell();
         return this.#throttledUntil;
       },
