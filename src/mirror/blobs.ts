@@ -142,6 +142,7 @@ export class MirroredBlobs {
     const { upstream, remote, local } = mirrored;
     return {
       digest,
+      upstream: upstream.name,
       repository: local,
       open: async (start, aborted) => {
         const avoid = this.#distrusted.get(digest);

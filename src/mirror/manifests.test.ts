@@ -107,6 +107,17 @@ describe('an upstream that cannot be asked', () => {
     expect((await manifests.get(one.digest)).descriptor.digest).toBe(one.digest);
   });
 
+  test('has no say in a tag that did not come from it', async () => {
+    const { mirror, manifests } = await warm();
+    const pushed = parseTag('pushed');
+    await mirror.store
+      .repository(parseRepositoryName(name))
+      .manifests.put(pushed, (await manifests.get(one.digest)).content, { mediaType: undefined });
+    await expect(manifests.get(pushed)).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN' });
+    const kept = await mirror.store.repository(parseRepositoryName(name)).manifests.get(pushed);
+    expect(kept.descriptor.digest).toBe(one.digest);
+  });
+
   test('and is only slow is not waited for, but heard when it answers', async () => {
     const { mirror, manifests } = await warm({ upstream: { patience: 100 } });
     upstream.push('team/app', two, 'latest');

@@ -176,6 +176,8 @@ export class MirroredManifests {
   async #forget(mirrored: Mirrored<Upstream>, reference: Reference): Promise<void> {
     if (isDigest(reference)) return;
     try {
+      // What has no mark did not come from there: somebody has pushed it while the name was no mirror's.
+      if ((await this.#options.marks.get(mirrored.local, reference)) === undefined) return;
       await unlessUnknown(this.#storeOf(mirrored).tags.delete(reference), 'MANIFEST_UNKNOWN');
     } catch (error) {
       this.#failed(mirrored, reference, error);

@@ -134,7 +134,7 @@ export const mirrorSection = z
     upstreams: z.array(upstream).default([]),
     /** Path of a folder where blobs are gathered while they come. Default: `_berth/mirror/incoming` in the storage if that is a file system, else one for temporary files. */
     spool: text.optional(),
-    /** How many blobs come at once; who asks for one more waits. Default: 32. */
+    /** How many blobs come at once from each upstream; who asks for one more waits. Default: 32. */
     maxdownloads: count(1).default(32),
     /** What is fetched ahead by the clock. Default: nothing. */
     schedule: z.array(scheduled).default([]),

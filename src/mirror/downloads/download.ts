@@ -20,6 +20,8 @@ export interface UpstreamBlob {
 /** What a download needs of those who want it. */
 export interface DownloadSource {
   readonly digest: Digest;
+  /** Name of who gives it: one that is slow keeps nobody from the others. */
+  readonly upstream: string;
   /** For whom it is, to begin with. */
   readonly repository: RepositoryName;
   /** Asks the upstream. @param start from which byte on */

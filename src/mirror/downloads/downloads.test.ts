@@ -81,6 +81,7 @@ const team = parseRepositoryName('team/app');
 function sourceOf(open: DownloadSource['open'], over: Partial<DownloadSource> = {}): DownloadSource {
   return {
     digest,
+    upstream: 'docker.io',
     repository: team,
     open,
     judge: (error) => (error instanceof BrokenOff ? 'transient' : 'final'),
@@ -427,6 +428,22 @@ test('whoever joins while it is stored gets it, too', async () => {
   });
   await download.stored;
   expect(storedFor).toEqual(['team/app', 'team/other']);
+});
+
+test('an upstream that is slow keeps nobody from the others', async () => {
+  const downloads = newDownloads(1);
+  const { open } = upstream((start) => from(start));
+  const stalled: DownloadSource['open'] = (_, signal) =>
+    new Promise((_resolve, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason));
+    });
+  const slow = downloads
+    .of(sourceOf(stalled, { upstream: 'slow.example', digest: digestOf(Buffer.from('slow')) }))
+    .begun();
+  const other = await begin(open, downloads);
+  await other.stored;
+  await downloads.close();
+  await expect(slow).rejects.toThrow('the server stops');
 });
 
 test('no more come at once than may; who has waited longest is next, and who has left is not', async () => {

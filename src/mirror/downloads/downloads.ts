@@ -16,7 +16,7 @@ export interface DownloadsOptions {
    * this user in the folder for temporary files.
    */
   readonly folder?: string | undefined;
-  /** How many blobs come at once. Who asks for one more waits. */
+  /** How many blobs come at once from each upstream. Who asks for one more waits. */
   readonly max: number;
   /** Told of each download to which the upstream has agreed. */
   readonly onBegin?: (download: Download) => void;
@@ -39,7 +39,8 @@ export interface Running {
 /** All that is on its way: each blob once, whoever asks for it. */
 export class Downloads {
   readonly #options: DownloadsOptions;
-  readonly #slots: Slots;
+  /** By upstream. */
+  readonly #slots = new Map<string, Slots>();
   readonly #running = new Map<Digest, Beginning>();
   /** The folder of this process. */
   #own: Promise<string> | undefined;
@@ -47,7 +48,6 @@ export class Downloads {
 
   constructor(options: DownloadsOptions) {
     this.#options = options;
-    this.#slots = new Slots(options.max);
   }
 
   get running(): number {
@@ -87,7 +87,7 @@ export class Downloads {
   async #begin(source: DownloadSource, aborter: AbortController, end: () => void): Promise<Download> {
     let leave: (() => void) | undefined;
     try {
-      leave = await this.#slots.take(aborter.signal);
+      leave = await this.#slotsOf(source.upstream).take(aborter.signal);
       const createFile = (expected: number | undefined) => this.#createFile(expected);
       const download = await Download.begin({ ...source, aborter, createFile });
       this.#options.onBegin?.(download);
@@ -103,6 +103,14 @@ export class Downloads {
       leave?.();
       throw error;
     }
+  }
+
+  #slotsOf(upstream: string): Slots {
+    const known = this.#slots.get(upstream);
+    if (known !== undefined) return known;
+    const slots = new Slots(this.#options.max);
+    this.#slots.set(upstream, slots);
+    return slots;
   }
 
   /** The folder may have gone meanwhile: others clean up, too. @throws SpoolError */
