@@ -3,19 +3,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { algorithmOf, type Digest, digestFromHash } from '../../oci/digest.ts';
 import type { RepositoryName } from '../../oci/name.ts';
 import type { ByteRange, ContentReader } from '../../registry/registry.ts';
+import { untilAborted } from '../until-aborted.ts';
+import type { UpstreamBlob } from '../upstream/blobs.ts';
 import type { GrowingFile } from './growing-file.ts';
-
-/** A blob as an upstream gives it, from some byte on. */
-export interface UpstreamBlob {
-  /** Who gives it: URL of the endpoint. */
-  readonly endpoint: string;
-  /** Of the whole, in bytes; undefined: it does not say. */
-  readonly size: number | undefined;
-  /** Where `body` begins: what was asked for, or 0 when the upstream knows no ranges. */
-  readonly start: number;
-  readonly body: AsyncIterable<Uint8Array>;
-  close(): void;
-}
 
 /** What a download needs of those who want it. */
 export interface DownloadSource {
@@ -166,7 +156,7 @@ export class Download {
 
   #left(): void {
     // Of what has no size yet, its first readers still wait for the end.
-    if (this.#size === undefined || this.#file.readers > 0) return;
+    if (this.#hasEnded || this.#size === undefined || this.#file.readers > 0) return;
     const size = this.#size;
     clearTimeout(this.#lonely);
     this.#lonely = setTimeout(() => {
@@ -220,8 +210,8 @@ export class Download {
   }
 
   async #receiveParts(hash: Hash): Promise<void> {
-    const { wait = (milliseconds: number) => delay(milliseconds), aborter, judge } = this.#options;
-    for (let barren = 0; ; await wait(firstPause * 2 ** barren)) {
+    const { aborter, judge } = this.#options;
+    for (let barren = 0; ; await this.#pause(firstPause * 2 ** barren)) {
       const before = this.#file.written;
       let fault: unknown = new Error('the upstream broke off');
       let isEnd = false;
@@ -241,6 +231,13 @@ export class Download {
       barren = written > before ? 0 : barren + 1;
       if (barren > maxBarren) throw fault;
     }
+  }
+
+  /** @throws the reason of the signal, as soon as it is aborted */
+  async #pause(milliseconds: number): Promise<void> {
+    const { signal } = this.#options.aborter;
+    const { wait = (time: number) => delay(time, undefined, { signal }) } = this.#options;
+    await untilAborted(wait(milliseconds), signal);
   }
 
   /** From where the bytes end as far as one connection brings them. */
