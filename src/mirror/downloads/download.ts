@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { algorithmOf, type Digest, digestFromHash } from '../../oci/digest.ts';
+import { RegistryError } from '../../oci/errors.ts';
 import type { RepositoryName } from '../../oci/name.ts';
 import type { ByteRange, ContentReader } from '../../registry/registry.ts';
 import { untilAborted } from '../until-aborted.ts';
@@ -246,9 +247,13 @@ export class Download {
     const file = this.#file;
     const blob = this.#first ?? (await this.#options.open(file.written, signal));
     this.#first = undefined;
+    const isOtherSize = blob.size !== undefined && this.#size !== undefined && blob.size !== this.#size;
+    // Readers were told the size that came with wrong bytes. Who gives another one is not the one to be distrusted for that.
+    const wasToldWrong = isOtherSize && this.#sources.size === 0;
     this.#sources.add(blob.endpoint);
     try {
-      if (blob.size !== undefined && this.#size !== undefined && blob.size !== this.#size) {
+      if (wasToldWrong) throw new RegistryError('UNAVAILABLE', { message: 'the blob has another size than was said' });
+      if (isOtherSize) {
         throw new DigestMismatchError('the upstream has changed its mind about the size');
       }
       // What is here already comes once more from an upstream that knows no ranges.

@@ -211,6 +211,18 @@ test('who stops does not wait for the next attempt at an upstream that broke off
   await expect(download.stored).rejects.toThrow('the server stops');
 });
 
+test('one that lies about the size, too, is distrusted alone', async () => {
+  const { open } = upstream(
+    () => ({ endpoint: 'https://liar', size: 6, start: 0, body: from(0, 6) }),
+    (start) => from(start),
+  );
+  const distrusted: string[] = [];
+  const distrust = (endpoints: ReadonlySet<string>) => distrusted.push(...endpoints) > 0;
+  const download = await begin(open, newDownloads(), { distrust });
+  await expect(download.stored).rejects.toThrow('another size');
+  expect(distrusted).toEqual(['https://liar']);
+});
+
 describe('an upstream that lies', () => {
   const wrong = Buffer.from(content);
   wrong[content.length - 1] = (wrong[content.length - 1] ?? 0) ^ 1;
