@@ -5,12 +5,12 @@ import type { StorageDriver } from '../storage-drivers/driver.ts';
 import { createGlob } from './auth/policy/glob.ts';
 import { ConfigError } from './config/finding.ts';
 import type { Config } from './config/schema.ts';
-import { aliasesOf, dockerHub, prefixOf } from './config/sections/mirror.ts';
+import { aliasesOf, prefixOf } from './config/sections/mirror.ts';
 import type { Log } from './http/log.ts';
 import { Downloads } from './mirror/downloads/downloads.ts';
 import type { Marks } from './mirror/marks.ts';
 import { createMirror } from './mirror/mirror.ts';
-import type { Naming } from './mirror/naming.ts';
+import { type Naming, originOf } from './mirror/naming.ts';
 import { readSchedulerState } from './mirror/space/scheduler-state.ts';
 import { Space, type SpaceEvent } from './mirror/space/space.ts';
 import { Statistics, type UpstreamReport } from './mirror/statistics.ts';
@@ -198,7 +198,7 @@ function namingOf(config: UpstreamConfig): Naming {
 
 function openUpstream(config: UpstreamConfig, { userAgent, happened }: UpstreamParts): Upstream {
   const { name, username, accounts, realms, timeouts, revalidate, maxstale } = config;
-  const { endpoints = [name === dockerHub ? 'https://registry-1.docker.io' : `https://${name}`] } = config;
+  const { endpoints = [originOf(config)] } = config;
   const ca = config.ca === undefined ? undefined : readCa(config.ca);
   const allowed = config.allow.map(createGlob);
   const denied = config.deny.map(createGlob);

@@ -1,5 +1,6 @@
 import type { Config } from './config/schema.ts';
-import type { Naming } from './mirror/naming.ts';
+import { aliasesOf } from './config/sections/mirror.ts';
+import { dockerHub, type Naming } from './mirror/naming.ts';
 import { createUpstreamClient } from './mirror/upstream/client.ts';
 import { createCredentialHelper } from './mirror/upstream/credential-helper.ts';
 import type { UpstreamEvent } from './mirror/upstream/events.ts';
@@ -52,8 +53,8 @@ export function openProxied(proxy: ProxyConfig, { userAgent, happened }: Upstrea
 
 export function namingOfProxied({ remoteurl }: ProxyConfig): Naming {
   const { host } = new URL(remoteurl);
-  return { name: hubHosts.has(host) ? 'docker.io' : host, aliases: [], prefix: '', isDefault: true };
+  return { name: hubHosts.has(host) ? dockerHub : host, aliases: [], prefix: '', isDefault: true };
 }
 
 /** Under which Docker Hub is reached. */
-const hubHosts = new Set(['registry-1.docker.io', 'index.docker.io', 'docker.io']);
+const hubHosts = new Set([dockerHub, ...aliasesOf({ name: dockerHub })]);

@@ -8,7 +8,7 @@ import { containerdSetup } from './client-setup/containerd.ts';
 import { dockerSetup } from './client-setup/docker.ts';
 import { k3sSetup } from './client-setup/k3s.ts';
 import { podmanSetup } from './client-setup/podman.ts';
-import { prefixOf, type Setup, type Site } from './client-setup/setup.ts';
+import { locationOf, type Setup, type Site } from './client-setup/setup.ts';
 import { CommandError } from './command-error.ts';
 import { configure } from './configure.ts';
 
@@ -76,7 +76,7 @@ function urlOf({ http }: Config): URL {
 }
 
 function byName(site: Site): string {
-  const names = site.upstreams.map((upstream) => `${prefixOf(site, upstream)}/…`);
+  const names = site.upstreams.map((upstream) => `${locationOf(site, upstream)}/…`);
   return `Without any configuration, for every client (crane, skopeo, oras, …), by name: ${names.join(', ')}`;
 }
 

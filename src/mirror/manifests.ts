@@ -143,7 +143,7 @@ export class MirroredManifests {
     const { upstream, remote } = mirrored;
     if (!isDigest(reference)) {
       // Asking for the digest alone is what registries do not count.
-      const { descriptor } = await upstream.client.headManifest(remote, reference, accept);
+      const descriptor = await upstream.client.headManifest(remote, reference, accept);
       const known =
         descriptor.digest === kept?.descriptor.digest
           ? kept

@@ -86,24 +86,7 @@ export function createMirror(options: MirrorOptions): Registry {
   function unlessHosted(mirrored: Mirrored<Upstream>, other = mirroredRepository(mirrored)): Repository {
     const own = hosted.repository(mirrored.local);
     const pick = async () => ((await owners.isHosted(mirrored.local)) ? own : other);
-    return {
-      name: mirrored.local,
-      ...readsOf(pick),
-      uploads: {
-        create: async (...asked) => (await pick()).uploads.create(...asked),
-        put: async (...asked) => (await pick()).uploads.put(...asked),
-        find(id) {
-          const find = async () => (await pick()).uploads.find(id);
-          return {
-            id,
-            size: async () => (await find()).size(),
-            append: async (...asked) => (await find()).append(...asked),
-            commit: async (...asked) => (await find()).commit(...asked),
-            cancel: async () => (await find()).cancel(),
-          };
-        },
-      },
-    };
+    return chosenBy(mirrored.local, pick);
   }
 
   /** A name without a prefix: hosted, if anything is there, else of the default upstream. */
@@ -111,7 +94,7 @@ export function createMirror(options: MirrorOptions): Registry {
     const own = hosted.repository(name);
     const other = mirroredRepository(mirrored);
     const pick = async () => (pushed.has(name) || (await own.manifests.any()) ? own : other);
-    const reads = readsOf(pick);
+    const chosen = chosenBy(name, pick);
     const push =
       <Asked extends readonly unknown[], T>(method: (...asked: Asked) => T) =>
       (...asked: Asked): T => {
@@ -126,7 +109,7 @@ export function createMirror(options: MirrorOptions): Registry {
         mount: push(own.blobs.mount),
         async get(digest, signal) {
           try {
-            return await reads.blobs.get(digest, signal);
+            return await chosen.blobs.get(digest, signal);
           } catch (error) {
             // Another process may have taken it of a push.
             const pushed = await unlessUnknown(own.blobs.get(digest, signal), 'BLOB_UNKNOWN');
@@ -136,9 +119,9 @@ export function createMirror(options: MirrorOptions): Registry {
         },
       },
       uploads: { create: push(own.uploads.create), put: push(own.uploads.put), find: push(own.uploads.find) },
-      manifests: { ...own.manifests, get: reads.manifests.get, put: push(own.manifests.put) },
-      tags: { ...own.tags, list: reads.tags.list },
-      referrers: reads.referrers,
+      manifests: { ...own.manifests, get: chosen.manifests.get, put: push(own.manifests.put) },
+      tags: { ...own.tags, list: chosen.tags.list },
+      referrers: chosen.referrers,
     };
   }
 
@@ -183,14 +166,29 @@ function told(blob: Blob, tell: (bytes: number) => void): Blob {
 }
 
 /** A repository that has what another one has, which is chosen with each request. */
-function readsOf(pick: () => Promise<Repository>): Omit<Repository, 'name' | 'uploads'> {
+function chosenBy(name: RepositoryName, pick: () => Promise<Repository>): Repository {
   return {
+    name,
     blobs: {
       stat: async (...asked) => (await pick()).blobs.stat(...asked),
       get: async (...asked) => (await pick()).blobs.get(...asked),
       mount: async (...asked) => (await pick()).blobs.mount(...asked),
       adopt: async (...asked) => (await pick()).blobs.adopt(...asked),
       delete: async (...asked) => (await pick()).blobs.delete(...asked),
+    },
+    uploads: {
+      create: async (...asked) => (await pick()).uploads.create(...asked),
+      put: async (...asked) => (await pick()).uploads.put(...asked),
+      find(id) {
+        const find = async () => (await pick()).uploads.find(id);
+        return {
+          id,
+          size: async () => (await find()).size(),
+          append: async (...asked) => (await find()).append(...asked),
+          commit: async (...asked) => (await find()).commit(...asked),
+          cancel: async () => (await find()).cancel(),
+        };
+      },
     },
     manifests: {
       get: async (...asked) => (await pick()).manifests.get(...asked),

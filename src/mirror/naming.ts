@@ -1,5 +1,8 @@
 import { type RepositoryName, tryParseRepositoryName } from '../oci/name.ts';
 
+/** Docker Hub, as clients call it. */
+export const dockerHub = 'docker.io';
+
 /** How an upstream is named, in requests and in the storage. */
 export interface Naming {
   /** `docker.io`: what clients call it (`?ns=`). */
@@ -70,5 +73,10 @@ function lowerCase(host: string): string {
 }
 
 function isHub({ name }: Naming): boolean {
-  return name === 'docker.io';
+  return name === dockerHub;
+}
+
+/** Where a registry of this name is reached, unless somebody says something else. */
+export function originOf({ name }: Pick<Naming, 'name'>): string {
+  return name === dockerHub ? 'https://registry-1.docker.io' : `https://${name}`;
 }

@@ -1,12 +1,13 @@
+import { originOf } from '../../mirror/naming.ts';
 import { addressOf, type Setup, type Site } from './setup.ts';
 
 export function containerdSetup(site: Site): Setup {
   return {
-    files: site.upstreams.map(({ name }) => ({
-      path: `/etc/containerd/certs.d/${name}/hosts.toml`,
+    files: site.upstreams.map((upstream) => ({
+      path: `/etc/containerd/certs.d/${upstream.name}/hosts.toml`,
       content: [
         '# Asked when the mirror does not answer, or has it not.',
-        `server = "${name === 'docker.io' ? 'https://registry-1.docker.io' : `https://${name}`}"`,
+        `server = "${originOf(upstream)}"`,
         '',
         `[host."${addressOf(site)}"]`,
         '  capabilities = ["pull", "resolve"]',

@@ -1,9 +1,10 @@
+import { dockerHub } from '../../mirror/naming.ts';
 import { CommandError } from '../command-error.ts';
-import { addressOf, hostOf, isPlain, prefixOf, type Setup, type Site } from './setup.ts';
+import { addressOf, hostOf, isPlain, locationOf, type Setup, type Site } from './setup.ts';
 
 /** @throws CommandError when Docker Hub is not the default upstream */
 export function dockerSetup(site: Site): Setup {
-  const hub = site.upstreams.find(({ name }) => name === 'docker.io');
+  const hub = site.upstreams.find(({ name }) => name === dockerHub);
   if (hub?.isDefault !== true) {
     throw new CommandError(
       "Docker's registry-mirrors are for Docker Hub alone, and it asks without saying so: mirror.upstreams needs docker.io, with default: true",
@@ -23,7 +24,7 @@ export function dockerSetup(site: Site): Setup {
       ...(others.length === 0
         ? []
         : [
-            `Of Docker Hub's images only; those of others by their names here: ${others.map((upstream) => `docker pull ${prefixOf(site, upstream)}/…`).join(', ')}.`,
+            `Of Docker Hub's images only; those of others by their names here: ${others.map((upstream) => `docker pull ${locationOf(site, upstream)}/…`).join(', ')}.`,
           ]),
       ...(site.asksForLogin
         ? [

@@ -1,4 +1,4 @@
-import { hostOf, isPlain, prefixOf, type Setup, type Site } from './setup.ts';
+import { hostOf, isPlain, locationOf, type Setup, type Site } from './setup.ts';
 
 export function podmanSetup(site: Site): Setup {
   const registries = site.upstreams.map((upstream) =>
@@ -6,7 +6,7 @@ export function podmanSetup(site: Site): Setup {
       '[[registry]]',
       `location = "${upstream.name}"`,
       '[[registry.mirror]]',
-      `location = "${prefixOf(site, upstream)}"`,
+      `location = "${locationOf(site, upstream)}"`,
       ...(isPlain(site) ? ['insecure = true'] : []),
       '',
     ].join('\n'),

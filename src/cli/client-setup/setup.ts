@@ -42,6 +42,6 @@ export function addressOf({ url }: Site): string {
 }
 
 /** `mirror:5000/quay.io`: before the names of the repositories of an upstream. */
-export function prefixOf(site: Site, { prefix }: Naming): string {
+export function locationOf(site: Site, { prefix }: Naming): string {
   return prefix === '' ? hostOf(site) : `${hostOf(site)}/${prefix}`;
 }

@@ -79,8 +79,8 @@ const upstream = z.object({
   patience: duration('allowed').default(3_000),
 });
 
-/** As it is called in names and settings. */
-export const dockerHub = 'docker.io';
+/** Docker Hub, as clients call it. */
+const dockerHub = 'docker.io';
 
 type Named = Readonly<{ name: string; prefix?: string | undefined; aliases?: readonly string[] | undefined }>;
 
@@ -93,6 +93,7 @@ export function prefixOf({ name, prefix }: Named): string {
 export function aliasesOf({ name, aliases }: Named): readonly string[] {
   return aliases ?? (name === dockerHub ? ['index.docker.io', 'registry-1.docker.io'] : []);
 }
+
 /** Five fields, as crontab(5) has them. It must come true some day, so not the 30th of February. */
 const cron = text.refine(
   (input) => {

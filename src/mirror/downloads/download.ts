@@ -1,21 +1,12 @@
 import { createHash, type Hash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { algorithmOf, type Digest, digestFromHash } from '../../oci/digest.ts';
+import { RegistryError } from '../../oci/errors.ts';
 import type { RepositoryName } from '../../oci/name.ts';
 import type { ByteRange, ContentReader } from '../../registry/registry.ts';
+import { untilAborted } from '../until-aborted.ts';
+import type { UpstreamBlob } from '../upstream/blobs.ts';
 import type { GrowingFile } from './growing-file.ts';
-
-/** A blob as an upstream gives it, from some byte on. */
-export interface UpstreamBlob {
-  /** Who gives it: URL of the endpoint. */
-  readonly endpoint: string;
-  /** Of the whole, in bytes; undefined: it does not say. */
-  readonly size: number | undefined;
-  /** Where `body` begins: what was asked for, or 0 when the upstream knows no ranges. */
-  readonly start: number;
-  readonly body: AsyncIterable<Uint8Array>;
-  close(): void;
-}
 
 /** What a download needs of those who want it. */
 export interface DownloadSource {
@@ -168,7 +159,7 @@ export class Download {
 
   #left(): void {
     // Of what has no size yet, its first readers still wait for the end.
-    if (this.#size === undefined || this.#file.readers > 0) return;
+    if (this.#hasEnded || this.#size === undefined || this.#file.readers > 0) return;
     const size = this.#size;
     clearTimeout(this.#lonely);
     this.#lonely = setTimeout(() => {
@@ -222,8 +213,8 @@ export class Download {
   }
 
   async #receiveParts(hash: Hash): Promise<void> {
-    const { wait = (milliseconds: number) => delay(milliseconds), aborter, judge } = this.#options;
-    for (let barren = 0; ; await wait(firstPause * 2 ** barren)) {
+    const { aborter, judge } = this.#options;
+    for (let barren = 0; ; await this.#pause(firstPause * 2 ** barren)) {
       const before = this.#file.written;
       let fault: unknown = new Error('the upstream broke off');
       let isEnd = false;
@@ -245,15 +236,26 @@ export class Download {
     }
   }
 
+  /** @throws the reason of the signal, as soon as it is aborted */
+  async #pause(milliseconds: number): Promise<void> {
+    const { signal } = this.#options.aborter;
+    const { wait = (time: number) => delay(time, undefined, { signal }) } = this.#options;
+    await untilAborted(wait(milliseconds), signal);
+  }
+
   /** From where the bytes end as far as one connection brings them. */
   async #receiveSome(hash: Hash): Promise<void> {
     const { signal } = this.#options.aborter;
     const file = this.#file;
     const blob = this.#first ?? (await this.#options.open(file.written, signal));
     this.#first = undefined;
+    const isOtherSize = blob.size !== undefined && this.#size !== undefined && blob.size !== this.#size;
+    // Readers were told the size that came with wrong bytes. Who gives another one is not the one to be distrusted for that.
+    const wasToldWrong = isOtherSize && this.#sources.size === 0;
     this.#sources.add(blob.endpoint);
     try {
-      if (blob.size !== undefined && this.#size !== undefined && blob.size !== this.#size) {
+      if (wasToldWrong) throw new RegistryError('UNAVAILABLE', { message: 'the blob has another size than was said' });
+      if (isOtherSize) {
         throw new DigestMismatchError('the upstream has changed its mind about the size');
       }
       // What is here already comes once more from an upstream that knows no ranges.

@@ -18,7 +18,8 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { digestOf } from '../../oci/digest.ts';
 import { parseRepositoryName } from '../../oci/name.ts';
 import type { ContentReader } from '../../registry/registry.ts';
-import { DigestMismatchError, type DownloadSource, type UpstreamBlob } from './download.ts';
+import type { UpstreamBlob } from '../upstream/blobs.ts';
+import { DigestMismatchError, type DownloadSource } from './download.ts';
 import { Downloads } from './downloads.ts';
 import { SpoolError } from './growing-file.ts';
 import { Slots } from './slots.ts';
@@ -199,6 +200,28 @@ describe('an upstream that breaks off', () => {
     expect(existsSync(stored)).toBe(false);
     await vi.waitFor(() => expect(spooled()).toEqual([]));
   });
+});
+
+test('who stops does not wait for the next attempt at an upstream that broke off', async () => {
+  const downloads = newDownloads();
+  const { open } = upstream((start) => thenBreaksOff(start, 100_000));
+  const wait = vi.fn(() => new Promise<void>(() => {}));
+  const download = await begin(open, downloads, { wait });
+  await vi.waitUntil(() => wait.mock.calls.length > 0);
+  await downloads.close();
+  await expect(download.stored).rejects.toThrow('the server stops');
+});
+
+test('one that lies about the size, too, is distrusted alone', async () => {
+  const { open } = upstream(
+    () => ({ endpoint: 'https://liar', size: 6, start: 0, body: from(0, 6) }),
+    (start) => from(start),
+  );
+  const distrusted: string[] = [];
+  const distrust = (endpoints: ReadonlySet<string>) => distrusted.push(...endpoints) > 0;
+  const download = await begin(open, newDownloads(), { distrust });
+  await expect(download.stored).rejects.toThrow('another size');
+  expect(distrusted).toEqual(['https://liar']);
 });
 
 describe('an upstream that lies', () => {

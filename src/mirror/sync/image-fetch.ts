@@ -1,5 +1,5 @@
 import type { Descriptor } from '../../oci/descriptor.ts';
-import { type Digest, encodedOf } from '../../oci/digest.ts';
+import { algorithmOf, type Digest, encodedOf } from '../../oci/digest.ts';
 import { isRegistryError } from '../../oci/errors.ts';
 import { type ManifestInfo, readStoredManifest } from '../../oci/manifest.ts';
 import { isNonDistributable, kindOf, mediaTypes } from '../../oci/media-type.ts';
@@ -9,10 +9,11 @@ import { createKeyedLock } from '../../registry/keyed-lock.ts';
 import type { Manifest, Registry, Repository } from '../../registry/registry.ts';
 import { unlessUnknown } from '../faults.ts';
 import type { Mirrored } from '../naming.ts';
+import { untilAborted } from '../until-aborted.ts';
 import { isUpstreamError } from '../upstream/errors.ts';
 import type { Upstream } from '../upstream.ts';
 import type { ListedImage } from './image-list.ts';
-import { all, type Limit, unlessAborted } from './limit.ts';
+import { all, type Limit } from './limit.ts';
 import { choose, formatPlatform } from './platform.ts';
 
 /** Blobs, and their bytes. */
@@ -81,7 +82,7 @@ export class ImageFetch {
     const accept = Object.values(mediaTypes);
     const digest = isDigest(reference)
       ? reference
-      : (await upstream.client.headManifest(remote, reference, accept, signal)).descriptor.digest;
+      : (await upstream.client.headManifest(remote, reference, accept, signal)).digest;
     const kept = await unlessUnknown(this.#stored.manifests.get(digest), 'MANIFEST_UNKNOWN');
     return kept ?? upstream.client.getManifest(remote, digest, accept, signal);
   }
@@ -121,12 +122,11 @@ export class ImageFetch {
       for await (const referrer of this.#repository.referrers.list(digest, [], { signal })) referrers.push(referrer);
       return referrers;
     });
-    const [algorithm] = digest.split(':');
-    const tags = cosignSuffixes.map((suffix) => parseTag(`${algorithm}-${encodedOf(digest)}.${suffix}`));
+    const tags = cosignSuffixes.map((suffix) => parseTag(`${algorithmOf(digest)}-${encodedOf(digest)}.${suffix}`));
     await all([
       ...found.map((referrer) => this.#child(referrer)),
       ...tags.map(async (tag) => {
-        const manifest = await this.#manifest(tag).catch(unlessMissing);
+        const manifest = await this.#manifest(tag).catch(noneIfMissing);
         if (manifest !== undefined) await this.#parts(manifest);
       }),
     ]);
@@ -150,7 +150,7 @@ export class ImageFetch {
       return;
     }
     await this.#ask(async () => {
-      const blob = await unlessAborted(this.#repository.blobs.get(digest, signal), signal);
+      const blob = await untilAborted(this.#repository.blobs.get(digest, signal), signal);
       // Another repository may have had it.
       if (await this.#isStored(digest)) {
         onBytes(0, -size);
@@ -177,7 +177,7 @@ export class ImageFetch {
     const { limit, signal } = this.#options;
     return limit(() => {
       signal.throwIfAborted();
-      return unlessAborted(task(), signal);
+      return untilAborted(task(), signal);
     });
   }
 
@@ -193,7 +193,7 @@ function count(amount: Amount, size: number): void {
   amount.bytes += size;
 }
 
-function unlessMissing(error: unknown): undefined {
+function noneIfMissing(error: unknown): undefined {
   if (isRegistryError(error, 'MANIFEST_UNKNOWN') || isUpstreamError(error, 'missing')) return undefined;
   throw error;
 }

@@ -1,7 +1,7 @@
 import type { Platform } from '../../oci/manifest.ts';
 import { type RepositoryName, tryParseRepositoryName } from '../../oci/name.ts';
 import { parseReference, type Reference } from '../../oci/reference.ts';
-import type { Mirrored, Names } from '../naming.ts';
+import { dockerHub, type Mirrored, type Names } from '../naming.ts';
 import type { Upstream } from '../upstream.ts';
 import { tryParsePlatform } from './platform.ts';
 
@@ -87,7 +87,7 @@ function find(text: string, named: string, names: Names<Upstream>): Mirrored<Ups
   if (prefixed !== undefined) return prefixed;
   if (isHost) throw new ImageListError(`${text}: ${first} is not among mirror.upstreams`);
   const plain = nameOf(text, named);
-  const byDefault = names.ofNamespace('docker.io', plain) ?? names.ofDefault(plain);
+  const byDefault = names.ofNamespace(dockerHub, plain) ?? names.ofDefault(plain);
   if (byDefault !== undefined) return byDefault;
   throw new ImageListError(`${text} names no registry, and docker.io is not among mirror.upstreams`);
 }

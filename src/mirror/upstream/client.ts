@@ -13,7 +13,7 @@ import { isUpstreamError, UpstreamError } from './errors.ts';
 import type { UpstreamEvent } from './events.ts';
 import type { Timeouts } from './http.ts';
 import { listReferrers, listTags, referrersTag, type Tags, type TagsPage } from './lists.ts';
-import { getManifest, headManifest, type ManifestHead } from './manifests.ts';
+import { getManifest, headManifest } from './manifests.ts';
 import type { Proxies } from './proxies.ts';
 import type { RateLimit } from './rate-limit.ts';
 import { isSameSite } from './realm.ts';
@@ -80,7 +80,7 @@ export interface UpstreamClient {
     reference: Reference,
     accept: readonly string[],
     signal?: AbortSignal,
-  ): Promise<ManifestHead>;
+  ): Promise<Descriptor>;
 
   /** A manifest, with its digest and its type verified. @param accept media types */
   getManifest(

@@ -43,7 +43,6 @@ export interface EndpointAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: AnswerBody;
-  readonly rateLimit: RateLimit | undefined;
   /** An error of this request. */
   error(kind: UpstreamErrorKind, reason: string): UpstreamError;
   /** What reading the body failed with, as it is to be thrown: the reason of the signal, or an UpstreamError. */
@@ -199,7 +198,6 @@ export class Endpoint {
       status,
       headers,
       body,
-      rateLimit,
       error,
       broken,
       bytes: (limit) =>

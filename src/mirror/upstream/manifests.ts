@@ -8,7 +8,6 @@ import { isDigest, type Reference } from '../../oci/reference.ts';
 import type { Manifest } from '../../registry/registry.ts';
 import type { Endpoint, EndpointAnswer } from './endpoint.ts';
 import { isUpstreamError } from './errors.ts';
-import type { RateLimit } from './rate-limit.ts';
 
 export interface ManifestRequest {
   readonly repository: RepositoryName;
@@ -17,11 +16,6 @@ export interface ManifestRequest {
   readonly accept: readonly string[];
   /** In bytes; what is longer is not taken. */
   readonly maxSize: number;
-}
-
-export interface ManifestHead {
-  readonly descriptor: Descriptor;
-  readonly rateLimit?: RateLimit;
 }
 
 /** What a server calls JSON, or anything, when it does not look into it; the manifest itself then says what it is. */
@@ -37,7 +31,27 @@ export async function getManifest(
   request: ManifestRequest,
   signal?: AbortSignal,
 ): Promise<Manifest> {
-  return (await fetchManifest(endpoint, request, signal)).manifest;
+  const { reference, maxSize } = request;
+  const answer = await endpoint.send(requestOf(request), signal);
+  const length = Number(answer.headers['content-length'] ?? 0);
+  if (length > maxSize) {
+    answer.body.destroy();
+    throw answer.error('invalid', `a manifest of ${length} bytes, more than ${maxSize}`);
+  }
+  const content = await answer.bytes(maxSize);
+  endpoint.received('manifest', content.length);
+  const said = answer.headers['docker-content-digest'];
+  const given = said === undefined ? undefined : tryParseDigest(said);
+  if (said !== undefined && given === undefined)
+    throw answer.error('invalid', 'its digest is none that can be verified');
+  for (const digest of [given, isDigest(reference) ? reference : undefined]) {
+    if (digest !== undefined && digestOf(content, algorithmOf(digest)) !== digest) {
+      throw answer.error('invalid', `its content has not the digest ${digest}`);
+    }
+  }
+  const digest = isDigest(reference) ? reference : (given ?? digestOf(content));
+  const mediaType = mediaTypeOf(content, answer);
+  return { descriptor: { mediaType, digest, size: content.length }, content };
 }
 
 /**
@@ -50,16 +64,10 @@ export async function headManifest(
   endpoint: Endpoint,
   request: ManifestRequest,
   signal?: AbortSignal,
-): Promise<ManifestHead> {
+): Promise<Descriptor> {
   const answer = await sendHead(endpoint, request, signal);
   const descriptor = answer === undefined ? undefined : describedBy(answer, request);
-  if (answer !== undefined && descriptor !== undefined) return withRateLimit(descriptor, answer.rateLimit);
-  const { manifest, rateLimit } = await fetchManifest(endpoint, request, signal);
-  return withRateLimit(manifest.descriptor, rateLimit);
-}
-
-function withRateLimit(descriptor: Descriptor, rateLimit: RateLimit | undefined): ManifestHead {
-  return { descriptor, ...(rateLimit && { rateLimit }) };
+  return descriptor ?? (await getManifest(endpoint, request, signal)).descriptor;
 }
 
 /** @returns undefined when the endpoint does not know HEAD */
@@ -87,31 +95,6 @@ function describedBy(answer: EndpointAnswer, { reference, maxSize }: ManifestReq
   const size = Number(length);
   if (size > maxSize) throw answer.error('invalid', `a manifest of ${size} bytes, more than ${maxSize}`);
   return { mediaType, digest: isDigest(reference) ? reference : digest, size };
-}
-
-async function fetchManifest(endpoint: Endpoint, request: ManifestRequest, signal: AbortSignal | undefined) {
-  const { reference, maxSize } = request;
-  const answer = await endpoint.send(requestOf(request), signal);
-  const length = Number(answer.headers['content-length'] ?? 0);
-  if (length > maxSize) {
-    answer.body.destroy();
-    throw answer.error('invalid', `a manifest of ${length} bytes, more than ${maxSize}`);
-  }
-  const content = await answer.bytes(maxSize);
-  endpoint.received('manifest', content.length);
-  const said = answer.headers['docker-content-digest'];
-  const given = said === undefined ? undefined : tryParseDigest(said);
-  if (said !== undefined && given === undefined)
-    throw answer.error('invalid', 'its digest is none that can be verified');
-  for (const digest of [given, isDigest(reference) ? reference : undefined]) {
-    if (digest !== undefined && digestOf(content, algorithmOf(digest)) !== digest) {
-      throw answer.error('invalid', `its content has not the digest ${digest}`);
-    }
-  }
-  const digest = isDigest(reference) ? reference : (given ?? digestOf(content));
-  const mediaType = mediaTypeOf(content, answer);
-  const manifest: Manifest = { descriptor: { mediaType, digest, size: content.length }, content };
-  return { manifest, rateLimit: answer.rateLimit };
 }
 
 /** By what the manifest itself says, or by its shape; `Content-Type` must not say anything else (CVE-2021-41190). */

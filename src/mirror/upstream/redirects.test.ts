@@ -84,7 +84,7 @@ describe('a redirect', () => {
   it('is followed for manifests, too', async () => {
     sendOn(`${elsewhere.url}/manifest`);
     elsewhere.handler = oneManifest;
-    expect((await client.headManifest(repository, latest, accept)).descriptor.digest).toBe(manifestDigest);
+    expect((await client.headManifest(repository, latest, accept)).digest).toBe(manifestDigest);
     expect((await client.getManifest(repository, latest, accept)).descriptor.digest).toBe(manifestDigest);
   });
 
