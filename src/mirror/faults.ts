@@ -24,7 +24,7 @@ export function registryError(error: unknown, missing: ErrorCode, detail: object
       });
     default:
       return new RegistryError('UNAVAILABLE', {
-        message: `${upstream} cannot be asked now${said}`,
+        message: `${upstream} ${kind === 'invalid' ? `does not answer as it should: ${error.reason}` : 'cannot be asked now'}${said}`,
         headers: { 'Retry-After': String(secondsUntil(error)) },
         cause: error,
       });
