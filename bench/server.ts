@@ -33,10 +33,12 @@ export interface Setup {
   redirect: boolean;
   /** The section `auth`. Default: none. */
   auth?: object;
+  /** Further sections, e.g. `mirror`. Default: none. */
+  sections?: object;
 }
 
 /** The file that the image `registry:2` ships, on loopback: what most installations run with. The same for everybody. */
-function configuration({ place, access, redirect, auth }: Setup, port: number): string {
+function configuration({ place, access, redirect, auth, sections }: Setup, port: number): string {
   // JSON is YAML, too.
   return JSON.stringify({
     version: 0.1,
@@ -47,6 +49,7 @@ function configuration({ place, access, redirect, auth }: Setup, port: number): 
       ...place.driver(access),
     },
     ...(auth && { auth }),
+    ...sections,
     http: { addr: `127.0.0.1:${port}`, headers: { 'X-Content-Type-Options': ['nosniff'] } },
     // Where requests are counted, only those of the load are to be.
     health: { storagedriver: { enabled: access === 'straight', interval: '10s', threshold: 3 } },

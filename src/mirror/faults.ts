@@ -22,12 +22,14 @@ export function registryError(error: unknown, missing: ErrorCode, detail: object
         headers: { 'Retry-After': String(secondsUntil(error)) },
         cause: error,
       });
-    default:
+    default: {
+      const fault = kind === 'invalid' ? `does not answer as it should: ${error.reason}` : 'cannot be asked now';
       return new RegistryError('UNAVAILABLE', {
-        message: `${upstream} cannot be asked now${said}`,
+        message: `${upstream} ${fault}${said}`,
         headers: { 'Retry-After': String(secondsUntil(error)) },
         cause: error,
       });
+    }
   }
 }
 

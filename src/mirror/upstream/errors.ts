@@ -41,6 +41,8 @@ export class UpstreamError extends Error {
   readonly upstream: string;
   readonly endpoint: string;
   readonly request: string;
+  /** In a few words, for people; without secrets. */
+  readonly reason: string;
   /** Of the answer, if there was one. */
   readonly status: number | undefined;
   readonly fault: UpstreamFault;
@@ -48,7 +50,6 @@ export class UpstreamError extends Error {
   readonly retryAt: number | undefined;
   /** What the endpoints said that were tried before this one. */
   readonly previous: UpstreamError[] = [];
-  readonly #reason: string;
 
   constructor(
     kind: UpstreamErrorKind,
@@ -58,7 +59,7 @@ export class UpstreamError extends Error {
     const { reason, status, fault = {}, retryAt, cause } = options;
     const said = [fault.code, fault.message].filter((text) => text !== undefined).join(': ');
     super(`${upstream}: ${request}: ${reason}${said === '' ? '' : ` (${said})`}`, cause === undefined ? {} : { cause });
-    this.#reason = reason;
+    this.reason = reason;
     this.kind = kind;
     this.upstream = upstream;
     this.endpoint = endpoint;
@@ -70,8 +71,8 @@ export class UpstreamError extends Error {
 
   /** The same, with another time to try again. */
   until(retryAt: number): UpstreamError {
-    const { kind, status, fault, cause } = this;
-    return new UpstreamError(kind, this, { reason: this.#reason, status, fault, retryAt, cause });
+    const { kind, reason, status, fault, cause } = this;
+    return new UpstreamError(kind, this, { reason, status, fault, retryAt, cause });
   }
 }
 
