@@ -1,4 +1,5 @@
 import type { StorageDriver } from '../storage-drivers/driver.ts';
+import { longestTimer } from './config/duration.ts';
 import type { Log } from './http/log.ts';
 import { purgeUploads } from './registry/purge-uploads.ts';
 
@@ -13,9 +14,6 @@ export interface UploadPurging {
 
 /** The first run waits up to this long, so that replicas that start together do not all walk the storage at once. */
 const maxDelay = 3_600_000;
-
-/** Node's timers end at 2^31 milliseconds. */
-const maxTimer = 2_147_483_647;
 
 /** Runs `storage.maintenance.uploadpurging` in the background. */
 export function startUploadPurging(
@@ -34,7 +32,7 @@ export function startUploadPurging(
         running = run();
         timer = schedule(interval);
       },
-      Math.min(delay, maxTimer),
+      Math.min(delay, longestTimer),
     ).unref();
   }
 

@@ -1,5 +1,6 @@
 import { lchown, lstat, opendir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { rootDirectoryOf } from '../../storage-drivers/filesystem/options.ts';
 import { ConfigError } from '../config/finding.ts';
 import type { Config } from '../config/schema.ts';
 
@@ -20,7 +21,7 @@ export async function dropPrivileges({ driver }: Config['storage'], tell: Tell):
     throw new ConfigError([{ source: 'BERTH_USER', key: '', value: user, message }]);
   }
   if (Number(uid) === 0) return;
-  if (driver.name === 'filesystem') await handOver(folderOf(driver), Number(uid), Number(gid), tell);
+  if (driver.name === 'filesystem') await handOver(rootDirectoryOf(driver.parameters), Number(uid), Number(gid), tell);
   become(Number(uid), Number(gid));
 }
 
@@ -57,7 +58,7 @@ export async function becomeOwner(storage: Config['storage']): Promise<void> {
   await dropPrivileges(storage, () => {});
   const { driver } = storage;
   if (process.getuid() !== 0 || driver.name !== 'filesystem') return;
-  const owner = await lstat(folderOf(driver)).catch(() => undefined);
+  const owner = await lstat(rootDirectoryOf(driver.parameters)).catch(() => undefined);
   if (owner === undefined || owner.uid === 0) return;
   become(owner.uid, owner.gid);
 }
@@ -66,8 +67,4 @@ function become(uid: number, gid: number): void {
   process.setgroups?.([gid]);
   process.setgid?.(gid);
   process.setuid?.(uid);
-}
-
-function folderOf({ parameters }: Config['storage']['driver']): string {
-  return String(parameters.rootdirectory ?? '/var/lib/registry');
 }

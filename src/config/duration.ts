@@ -1,3 +1,6 @@
+/** What Node's timers can wait for at most, in milliseconds: 24.8 days. */
+export const longestTimer = 2 ** 31 - 1;
+
 const milliseconds: Readonly<Record<string, number>> = {
   ns: 1e-6,
   us: 1e-3,

@@ -40,7 +40,7 @@ export function choice<const Word extends string>(words: readonly [Word, ...Word
 
 /**
  * A span of time as {@link parseDuration} reads it; in milliseconds. It may be longer than `setTimeout` can wait
- * (2³¹-1 ms, 24.8 days): whoever sets a timer must see to that.
+ * (`longestTimer`): whoever sets a timer must see to that.
  *
  * @param zero what 0 means: itself, nothing (it is refused), or this many milliseconds
  */

@@ -26,3 +26,8 @@ export function parseFilesystemOptions(
   if (threads < minimumThreads) reader.warn('maxthreads', threads, `is raised to its minimum of ${minimumThreads}`);
   return reader.finish({ rootdirectory, maxthreads: Math.max(minimumThreads, threads) });
 }
+
+/** @param parameters that {@link parseFilesystemOptions} finds no fault with */
+export function rootDirectoryOf(parameters: Readonly<Record<string, unknown>>): string {
+  return new OptionReader(parameters).text('rootdirectory', defaultRoot);
+}
