@@ -2,7 +2,7 @@ import { dirname } from 'node:path';
 import { Argument, type Command, InvalidArgumentError } from 'commander';
 import { parseAddress } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
-import { namesOf } from '../open-mirror.ts';
+import { namesOf } from '../mirroring/upstreams.ts';
 import { buildkitSetup } from './client-setup/buildkit.ts';
 import { containerdSetup } from './client-setup/containerd.ts';
 import { dockerSetup } from './client-setup/docker.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { createDriver } from '../../storage-drivers/index.ts';
 import type { UpstreamReport } from '../mirror/statistics.ts';
-import { keepMirrorStatus, statusStore } from '../mirror-status.ts';
+import { keepMirrorStatus, statusStore } from '../mirroring/status.ts';
 import { createLog } from '../observe/log.ts';
 import { createSharedStore } from '../shared-store.ts';
 import { createProgram } from './program.ts';

@@ -6,8 +6,8 @@ import {
   readMirrorStatus,
   statusStore,
   type UpstreamSummary,
-} from '../mirror-status.ts';
-import { namesOf } from '../open-mirror.ts';
+} from '../mirroring/status.ts';
+import { namesOf } from '../mirroring/upstreams.ts';
 import { createSharedStore } from '../shared-store.ts';
 import { CommandError } from './command-error.ts';
 import { configure } from './configure.ts';

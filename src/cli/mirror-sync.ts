@@ -10,9 +10,10 @@ import { type ListedImage, parseImage, parseImageList, parsePlatforms } from '..
 import { type SyncedImage, type SyncReport, syncImages } from '../mirror/sync/sync.ts';
 import { isUpstreamError } from '../mirror/upstream/errors.ts';
 import type { Upstream } from '../mirror/upstream.ts';
+import { openMirror } from '../mirroring/open-mirror.ts';
+import { namesOf } from '../mirroring/upstreams.ts';
 import { createLog } from '../observe/log.ts';
 import type { Platform } from '../oci/manifest.ts';
-import { namesOf, openMirror } from '../open-mirror.ts';
 import { createStorageRegistry } from '../registry/storage-registry.ts';
 import { validationOf } from '../validation-of.ts';
 import { formatBytes } from './byte-size.ts';

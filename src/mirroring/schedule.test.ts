@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { createInMemoryDriver, createMemoryStore } from '../storage-drivers/inmemory/driver.ts';
-import { ConfigError } from './config/finding.ts';
-import type { Config } from './config/schema.ts';
-import { loadText } from './config/testing/load-text.ts';
-import type { SyncOptions, SyncReport } from './mirror/sync/sync.ts';
-import { startMirrorSchedule } from './mirror-schedule.ts';
+import { createInMemoryDriver, createMemoryStore } from '../../storage-drivers/inmemory/driver.ts';
+import { ConfigError } from '../config/finding.ts';
+import type { Config } from '../config/schema.ts';
+import { loadText } from '../config/testing/load-text.ts';
+import type { SyncOptions, SyncReport } from '../mirror/sync/sync.ts';
+import { createStorageRegistry } from '../registry/storage-registry.ts';
 import { openMirror } from './open-mirror.ts';
-import { createStorageRegistry } from './registry/storage-registry.ts';
+import { startMirrorSchedule } from './schedule.ts';
 
 const minute = 60_000;
 const nothing: SyncReport = {

@@ -1,19 +1,13 @@
-import type { Config } from './config/schema.ts';
-import { aliasesOf } from './config/sections/mirror.ts';
-import { dockerHub, type Naming } from './mirror/naming.ts';
-import { createUpstreamClient } from './mirror/upstream/client.ts';
-import { createCredentialHelper } from './mirror/upstream/credential-helper.ts';
-import type { UpstreamEvent } from './mirror/upstream/events.ts';
-import { proxiesIn } from './mirror/upstream/proxies.ts';
-import type { Upstream } from './mirror/upstream.ts';
+import type { Config } from '../config/schema.ts';
+import { aliasesOf } from '../config/sections/mirror.ts';
+import { dockerHub, type Naming } from '../mirror/naming.ts';
+import { createUpstreamClient } from '../mirror/upstream/client.ts';
+import { createCredentialHelper } from '../mirror/upstream/credential-helper.ts';
+import { proxiesIn } from '../mirror/upstream/proxies.ts';
+import type { Upstream } from '../mirror/upstream.ts';
+import type { UpstreamParts } from './upstream-parts.ts';
 
-export type ProxyConfig = Config['proxy'] & { readonly remoteurl: string };
-
-export interface UpstreamParts {
-  readonly userAgent: string;
-  /** Told of what happens between an upstream, by its name, and us. */
-  readonly happened: (upstream: string, event: UpstreamEvent) => void;
-}
+type ProxyConfig = Config['proxy'] & { readonly remoteurl: string };
 
 /** Whether the section `proxy` asks for anything. */
 export function isProxy(proxy: Config['proxy']): proxy is ProxyConfig {

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { createDriver } from '../storage-drivers/index.ts';
-import { fileWith, loadText } from './config/testing/load-text.ts';
-import { createLog } from './observe/log.ts';
+import { createDriver } from '../../storage-drivers/index.ts';
+import { fileWith, loadText } from '../config/testing/load-text.ts';
+import { createLog } from '../observe/log.ts';
+import type { Registry } from '../registry/registry.ts';
+import { createStorageRegistry } from '../registry/storage-registry.ts';
 import { type OpenMirror, openMirror } from './open-mirror.ts';
-import type { Registry } from './registry/registry.ts';
-import { createStorageRegistry } from './registry/storage-registry.ts';
 
 const log = createLog({ level: 'error', formatter: 'text', accessLog: false });
 

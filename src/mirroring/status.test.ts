@@ -1,11 +1,11 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
-import { createDriver } from '../storage-drivers/index.ts';
-import type { SharedStore } from './auth/store.ts';
-import { Statistics, type UpstreamReport } from './mirror/statistics.ts';
-import { keepMirrorStatus, readMirrorStatus, statusStore } from './mirror-status.ts';
-import { createLog } from './observe/log.ts';
-import { parseRepositoryName } from './oci/name.ts';
-import { createSharedStore } from './shared-store.ts';
+import { createDriver } from '../../storage-drivers/index.ts';
+import type { SharedStore } from '../auth/store.ts';
+import { Statistics, type UpstreamReport } from '../mirror/statistics.ts';
+import { createLog } from '../observe/log.ts';
+import { parseRepositoryName } from '../oci/name.ts';
+import { createSharedStore } from '../shared-store.ts';
+import { keepMirrorStatus, readMirrorStatus, statusStore } from './status.ts';
 
 const log = createLog({ level: 'error', formatter: 'text', accessLog: false });
 let store: SharedStore;

@@ -1,15 +1,16 @@
 import { createHash } from 'node:crypto';
 import { Cron } from 'croner';
-import type { StorageDriver } from '../storage-drivers/driver.ts';
-import { ConfigError } from './config/finding.ts';
-import type { Config } from './config/schema.ts';
-import type { Log } from './http/log.ts';
-import { Names } from './mirror/naming.ts';
-import { ImageListError, parseImage, parsePlatforms } from './mirror/sync/image-list.ts';
-import { type SyncOptions, type SyncReport, syncImages } from './mirror/sync/sync.ts';
+import type { StorageDriver } from '../../storage-drivers/driver.ts';
+import { longestTimer } from '../config/duration.ts';
+import { ConfigError } from '../config/finding.ts';
+import type { Config } from '../config/schema.ts';
+import type { Log } from '../http/log.ts';
+import { Names } from '../mirror/naming.ts';
+import { ImageListError, parseImage, parsePlatforms } from '../mirror/sync/image-list.ts';
+import { type SyncOptions, type SyncReport, syncImages } from '../mirror/sync/sync.ts';
+import type { Registry } from '../registry/registry.ts';
+import { createSharedStore } from '../shared-store.ts';
 import type { OpenMirror } from './open-mirror.ts';
-import type { Registry } from './registry/registry.ts';
-import { createSharedStore } from './shared-store.ts';
 
 type Entry = Config['mirror']['schedule'][number];
 
@@ -27,9 +28,6 @@ export interface MirrorScheduleParts {
 
 /** A replica waits up to this long before it looks whether another one has begun, in milliseconds. */
 const maxJitter = 30_000;
-
-/** Node's timers end at 2^31 milliseconds. */
-const maxTimer = 2_147_483_647;
 
 /** Images, manifests and blobs that are asked for at a time: clients come first. */
 const jobs = 4;
@@ -63,8 +61,8 @@ export function startMirrorSchedule(
     }
     function waitUntil(due: number, start: number): void {
       const rest = start - now();
-      const next = () => (rest > maxTimer ? waitUntil(due, start) : arrive(due));
-      timers.set(entry, setTimeout(next, Math.min(rest, maxTimer)).unref());
+      const next = () => (rest > longestTimer ? waitUntil(due, start) : arrive(due));
+      timers.set(entry, setTimeout(next, Math.min(rest, longestTimer)).unref());
     }
     function arrive(due: number): void {
       wait(Math.max(due, now()));

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { z } from 'zod';
-import { readJson, type SharedStore, writeJson } from './auth/store.ts';
-import type { Log } from './http/log.ts';
-import { type Counts, type EndpointErrors, noCounts, noErrors, type UpstreamReport } from './mirror/statistics.ts';
-import type { SharedStoreOptions } from './shared-store.ts';
+import { readJson, type SharedStore, writeJson } from '../auth/store.ts';
+import type { Log } from '../http/log.ts';
+import { type Counts, type EndpointErrors, noCounts, noErrors, type UpstreamReport } from '../mirror/statistics.ts';
+import type { SharedStoreOptions } from '../shared-store.ts';
 
 /*
  * What `berth mirror status` reads: each process that serves a mirror keeps what it has done in the storage, as

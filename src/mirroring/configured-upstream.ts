@@ -1,0 +1,86 @@
+import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { createGlob } from '../auth/policy/glob.ts';
+import { longestTimer } from '../config/duration.ts';
+import { ConfigError } from '../config/finding.ts';
+import type { Config } from '../config/schema.ts';
+import { aliasesOf, prefixOf } from '../config/sections/mirror.ts';
+import { type Naming, originOf } from '../mirror/naming.ts';
+import { createUpstreamClient } from '../mirror/upstream/client.ts';
+import { proxiesIn } from '../mirror/upstream/proxies.ts';
+import type { Upstream } from '../mirror/upstream.ts';
+import type { UpstreamParts } from './upstream-parts.ts';
+
+type UpstreamConfig = Config['mirror']['upstreams'][number];
+
+/** How one of `mirror.upstreams` is named, with what the configuration leaves to be said by default. */
+export function namingOf(config: UpstreamConfig): Naming {
+  return { name: config.name, aliases: aliasesOf(config), prefix: prefixOf(config), isDefault: config.default };
+}
+
+/**
+ * One of `mirror.upstreams`.
+ *
+ * @param key of it, for errors: `mirror.upstreams.0`
+ * @throws ConfigError when its certificates cannot be read
+ */
+export function openConfigured(config: UpstreamConfig, key: string, { userAgent, happened }: UpstreamParts): Upstream {
+  const { name, username, accounts, realms, timeouts, revalidate, maxstale } = config;
+  const { endpoints = [originOf(config)] } = config;
+  const ca = config.ca === undefined ? undefined : readCa(config.ca, key);
+  const allowed = config.allow.map(createGlob);
+  const denied = config.deny.map(createGlob);
+  const client = createUpstreamClient({
+    name,
+    endpoints: endpoints.map((url) => {
+      const account = accounts.find(({ endpoint }) => endpoint === url);
+      return { url, ca, ...(account && { credentials: credentialsOf(account) }) };
+    }),
+    ...(username !== undefined && { credentials: credentialsOf({ ...config, username }) }),
+    userAgent,
+    proxies: proxiesIn(process.env),
+    timeouts: {
+      connect: timer(timeouts.connect),
+      header: timer(timeouts.answer),
+      idle: timer(timeouts.idle),
+    },
+    realmHosts: realms,
+    onEvent: (event) => happened(name, event),
+  });
+  return {
+    ...namingOf(config),
+    client,
+    admits: (remote) => allowed.some((glob) => glob(remote)) && !denied.some((glob) => glob(remote)),
+    revalidate,
+    maxStale: maxstale,
+    patience: timer(config.patience),
+  };
+}
+
+/** @param duration in milliseconds */
+function timer(duration: number): number {
+  return Math.min(duration, longestTimer);
+}
+
+function readCa(path: string, upstream: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const message = `cannot be read: ${error}`;
+    throw new ConfigError([{ source: 'the configuration', key: `${upstream}.ca`, value: path, message }]);
+  }
+}
+
+type Account = UpstreamConfig['accounts'][number];
+
+/** Asked each time, as the file may have changed. */
+function credentialsOf({ username, password, passwordfile }: Omit<Account, 'endpoint'>) {
+  return async () => ({
+    username,
+    password: passwordfile === undefined ? (password?.reveal() ?? '') : await readPassword(passwordfile),
+  });
+}
+
+async function readPassword(path: string): Promise<string> {
+  return (await readFile(path, 'utf8')).replace(/\r?\n$/, '');
+}
