@@ -66,9 +66,10 @@ export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
   const downloads = new Downloads({
     folder: spoolOf(config),
     max: config.mirror.maxdownloads,
-    onBegin: ({ digest, size }) => space?.coming(digest, size),
-    onEnd({ digest, size, received }, error) {
-      space?.came(digest);
+    onBegin: (download) => space?.coming(download),
+    onEnd(download, error) {
+      space?.came(download);
+      const { digest, size, received } = download;
       if (error === undefined) log.debug('a blob has come from an upstream', { digest, size });
       else log.warn('a blob did not come whole from an upstream', { digest, size, received, error });
     },

@@ -24,6 +24,16 @@ export interface RoomOptions {
 
 export type EvictionReason = 'size' | 'age';
 
+/**
+ * Content that is on its way, as the same object from its beginning to its end: a download that was given up may end after the
+ * next one of the same content has begun.
+ */
+export interface Coming {
+  readonly digest: Digest;
+  /** In bytes. */
+  readonly size: number;
+}
+
 /** Parts of `maxSize`: from the first one on room is made in the background, down to the second one. */
 const highWater = 0.98;
 const lowWater = 0.95;
@@ -37,8 +47,8 @@ const maxAttempts = 5;
 /** Sees to it that there is room for what comes. */
 export class Room {
   readonly #options: RoomOptions;
-  /** Sizes of what is on its way, and of what is just being stored. */
-  readonly #coming = new Map<Digest, number>();
+  readonly #coming = new Set<Coming>();
+  /** Sizes of what is just being stored. */
   readonly #landing = new Map<Digest, number>();
   /** Bytes that are being evicted, and take their place yet. */
   #leaving = 0;
@@ -59,26 +69,27 @@ export class Room {
   }
 
   /** Something is on its way. */
-  coming(digest: Digest, size: number): void {
-    this.#coming.set(digest, size);
+  coming(content: Coming): void {
+    this.#coming.add(content);
     this.make();
   }
 
   /** It has come, or never will. */
-  came(digest: Digest): void {
-    this.#coming.delete(digest);
+  came(content: Coming): void {
+    this.#coming.delete(content);
     this.#stuck = false;
   }
 
   /** Bytes of something that is on its way; undefined: nothing is known of it. */
   sizeOf(digest: Digest): number | undefined {
-    return this.#coming.get(digest);
+    for (const content of this.#coming) if (content.digest === digest) return content.size;
+    return undefined;
   }
 
   /** Stores something, as soon as there is room for it, or there will be none. */
   async land<T>(digest: Digest, size: number, put: () => Promise<T>): Promise<T> {
     const { maxSize } = this.#options;
-    while (this.bytes + sum(this.#landing) + size > maxSize) {
+    while (this.bytes + sum(this.#landing.values()) + size > maxSize) {
       if (!this.#stuck && (await this.#evictSome(size))) continue;
       // What is being stored may go as soon as it is.
       if (this.#landing.size === 0) break;
@@ -134,7 +145,11 @@ export class Room {
   /** Bytes that there will be. Of what is on its way not more than a part counts: much of it may come late, or never. */
   #expected(): number {
     const { maxSize } = this.#options;
-    return this.bytes + sum(this.#landing) + Math.min(sum(this.#coming), maxSize * (1 - lowWater));
+    return (
+      this.bytes +
+      sum(this.#landing.values()) +
+      Math.min(sum([...this.#coming].map(({ size }) => size)), maxSize * (1 - lowWater))
+    );
   }
 
   /**
@@ -154,7 +169,7 @@ export class Room {
     const { maxSize, quiet, now, signal, onFull } = this.#options;
     // What turns out to be in use is left alone, and others are looked for.
     for (let attempt = 0; attempt < maxAttempts && !signal.aborted; attempt += 1) {
-      const missing = this.bytes + sum(this.#landing) + size - maxSize;
+      const missing = this.bytes + sum(this.#landing.values()) + size - maxSize;
       const wanted = Math.max(missing, this.#expected() - maxSize * lowWater);
       const batch: Entry[] = [];
       let bytes = 0;
@@ -176,9 +191,10 @@ export class Room {
     const { ledger, isPinned, now } = this.#options;
     const time = now();
     const entries: Entry[] = [];
+    const coming = new Set([...this.#coming].map(({ digest }) => digest));
     for (const entry of ledger.entries()) {
       if (entry.hosted || entry.used >= before || entry.spared > time) continue;
-      if (this.#coming.has(entry.digest) || this.#landing.has(entry.digest)) continue;
+      if (coming.has(entry.digest) || this.#landing.has(entry.digest)) continue;
       let pinned = false;
       for (const { repository } of entry.links.values()) pinned ||= isPinned(repository);
       if (!pinned) entries.push(entry);
@@ -208,8 +224,8 @@ export class Room {
   }
 }
 
-function sum(sizes: ReadonlyMap<Digest, number>): number {
+function sum(sizes: Iterable<number>): number {
   let total = 0;
-  for (const size of sizes.values()) total += size;
+  for (const size of sizes) total += size;
   return total;
 }

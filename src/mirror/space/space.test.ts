@@ -67,9 +67,10 @@ async function store(space: Space, repository: RepositoryName = alpine, size = u
   clock += 1;
   const bytes = randomBytes(size);
   const digest = digestOf(bytes);
-  space.coming(digest, size);
+  const download = { digest, size };
+  space.coming(download);
   await space.store.repository(repository).uploads.put(digest, body(bytes));
-  space.came(digest);
+  space.came(download);
   return digest;
 }
 
@@ -146,6 +147,26 @@ test('room is made for one that is as large as much of the rest', async () => {
   await store(space, alpine, 10 * unit);
   expect(space.bytes).toBeLessThanOrEqual(20 * unit);
   expect(space.bytes).toBeGreaterThanOrEqual(18 * unit);
+});
+
+test('a download that ends late does not take the place of the next one of the same blob', async () => {
+  const space = await open({ maxSize: 20 * unit });
+  for (let count = 0; count < 12; count += 1) await store(space);
+  const bytes = randomBytes(10 * unit);
+  const next = { digest: digestOf(bytes), size: bytes.length };
+  const givenUp = { ...next };
+  space.coming(givenUp);
+  space.coming(next);
+  space.came(givenUp);
+  // Room is made before it is stored, as its size is still known.
+  let most = 0;
+  const watched = async function* () {
+    most = space.bytes;
+    yield bytes;
+  };
+  await space.store.repository(alpine).uploads.put(next.digest, watched());
+  expect(most).toBeLessThanOrEqual(10 * unit);
+  space.came(next);
 });
 
 test('pinned repositories lose nothing; when nothing else is left to go that is said, and pulls go on', async () => {

@@ -10,7 +10,7 @@ import { Eviction } from './eviction.ts';
 import { Journal } from './journal.ts';
 import { Ledger } from './ledger.ts';
 import type { Link } from './records.ts';
-import { type EvictionReason, Room } from './room.ts';
+import { type Coming, type EvictionReason, Room } from './room.ts';
 import { survey } from './survey.ts';
 import { createTerritory, type Territory } from './territory.ts';
 
@@ -169,13 +169,13 @@ export class Space {
   }
 
   /** A download has begun. */
-  coming(digest: Digest, size: number): void {
-    this.#room.coming(digest, size);
+  coming(download: Coming): void {
+    this.#room.coming(download);
   }
 
   /** It has ended. */
-  came(digest: Digest): void {
-    this.#room.came(digest);
+  came(download: Coming): void {
+    this.#room.came(download);
   }
 
   /** Evicts what nobody has asked for within `maxAge`. */
