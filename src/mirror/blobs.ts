@@ -133,7 +133,7 @@ export class MirroredBlobs {
         await this.#prove(mirrored, digest, size, signal);
         await owners.claim(local);
       });
-      if (adopted === undefined && downloads.ended === ended) downloads.of(this.#source(mirrored, digest));
+      if (adopted === undefined && downloads.ended === ended) downloads.begin(this.#source(mirrored, digest));
     }
   }
 

@@ -1,10 +1,18 @@
-import { expect, test } from 'vitest';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
 import { createDriver } from '../../storage-drivers/index.ts';
 import { fileWith, loadText } from '../config/testing/load-text.ts';
+import { imageOf, startUpstreamRegistry } from '../mirror/testing/upstream-registry.ts';
 import { createLog } from '../observe/log.ts';
+import { type Digest, digestOf } from '../oci/digest.ts';
+import { parseRepositoryName } from '../oci/name.ts';
 import type { Registry } from '../registry/registry.ts';
 import { createStorageRegistry } from '../registry/storage-registry.ts';
+import { createSharedStore } from '../shared-store.ts';
 import { type OpenMirror, openMirror } from './open-mirror.ts';
+import { readMirrorStatus, statusStore } from './status.ts';
 
 const log = createLog({ level: 'error', formatter: 'text', accessLog: false });
 
@@ -32,4 +40,37 @@ test.each([
   ['has a proxy of nothing', fileWith('proxy: {ttl: 1h}')],
 ])('a registry that %s is itself', async (_, text) => {
   await opened(text, ({ report, registry }, hosted) => expect([report, registry]).toEqual([undefined, hosted]));
+});
+
+test('what cannot be deleted at the end keeps the rest from nothing', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'berth-open-mirror-'));
+  const upstream = await startUpstreamRegistry();
+  onTestFinished(async () => {
+    await upstream.close();
+    await rm(folder, { recursive: true });
+  });
+  const image = imageOf('layer');
+  upstream.push('team/app', image, 'latest');
+  const spool = join(folder, 'spool');
+  const upstreams = [{ name: 'a.example', endpoints: [upstream.url] }];
+  const { config } = await loadText(fileWith(`mirror: ${JSON.stringify({ spool, upstreams })}`));
+  const driver = createDriver('inmemory', {});
+  const registry = createStorageRegistry({ driver });
+  const errors: string[] = [];
+  const told = { ...log, error: (message: string) => void errors.push(message) };
+  const mirror = openMirror(config, { hosted: registry, store: registry, driver, log: told, userAgent: 'berth/test' });
+  mirror.start();
+
+  const [digest] = image.blobs.map((blob) => digestOf(blob));
+  const { blobs } = mirror.registry.repository(parseRepositoryName('a.example/team/app'));
+  const reader = await (await blobs.get(digest as Digest)).open();
+  for await (const _ of reader);
+  await mirror.settled(digest as Digest);
+  await rm(spool, { recursive: true });
+  await writeFile(spool, 'in its place');
+
+  await mirror.close();
+  expect(errors).toEqual(['the mirror could not be closed in order']);
+  const { processes } = await readMirrorStatus(createSharedStore(driver, statusStore));
+  expect(processes).toEqual({ running: 0, ended: 1 });
 });

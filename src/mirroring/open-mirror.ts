@@ -42,6 +42,7 @@ export interface OpenMirror {
   readonly report?: () => MirrorReport;
   /** Begins what goes on beside requests; the storage is there then. */
   start(): void;
+  /** Ends what is under way. Never rejects. */
   close(): Promise<void>;
 }
 
@@ -110,10 +111,14 @@ export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
       status = keepMirrorStatus(createSharedStore(driver, statusStore), { report, log });
     },
     async close() {
-      await downloads.close();
-      await space?.close();
-      await status?.stop();
-      await Promise.all(upstreams.map(({ client }) => client.close()));
+      // What each of them does at its end is worth doing whatever has become of the others.
+      const closed = async (closing: Promise<unknown> | undefined) => {
+        await closing?.catch((error: unknown) => log.error('the mirror could not be closed in order', { error }));
+      };
+      await closed(downloads.close());
+      await closed(space?.close());
+      await closed(status?.stop());
+      await Promise.all(upstreams.map(({ client }) => closed(client.close())));
     },
   };
 }

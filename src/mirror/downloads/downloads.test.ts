@@ -94,7 +94,7 @@ function sourceOf(open: DownloadSource['open'], over: Partial<DownloadSource> = 
 }
 
 function begin(open: DownloadSource['open'], downloads = newDownloads(), over: Partial<DownloadSource> = {}) {
-  return downloads.of(sourceOf(open, over)).begun();
+  return downloads.begin(sourceOf(open, over)).begun();
 }
 
 function newDownloads(max = 10) {
@@ -461,12 +461,23 @@ test('an upstream that is slow keeps nobody from the others', async () => {
       signal.addEventListener('abort', () => reject(signal.reason));
     });
   const slow = downloads
-    .of(sourceOf(stalled, { upstream: 'slow.example', digest: digestOf(Buffer.from('slow')) }))
+    .begin(sourceOf(stalled, { upstream: 'slow.example', digest: digestOf(Buffer.from('slow')) }))
     .begun();
+  const refused = expect(slow).rejects.toThrow('the server stops');
   const other = await begin(open, downloads);
   await other.stored;
   await downloads.close();
-  await expect(slow).rejects.toThrow('the server stops');
+  await refused;
+});
+
+test('once it is closed nothing comes any more, and nothing of it is left', async () => {
+  const downloads = newDownloads();
+  const { open, asked } = upstream((start) => from(start));
+  await (await begin(open, downloads)).stored;
+  await downloads.close();
+  const count = asked.length;
+  expect(() => downloads.begin(sourceOf(open))).toThrow('the server stops');
+  expect([asked.length, readdirSync(join(folder, 'spool'))]).toEqual([count, []]);
 });
 
 test('no more come at once than may; who has waited longest is next, and who has left is not', async () => {

@@ -45,6 +45,7 @@ export class Downloads {
   /** The folder of this process. */
   #own: Promise<string> | undefined;
   #ended = 0;
+  #closed = false;
 
   constructor(options: DownloadsOptions) {
     this.#options = options;
@@ -69,8 +70,9 @@ export class Downloads {
     await this.#running.get(digest)?.settled();
   }
 
-  /** Begins the download of a blob, unless one is under way. */
-  of(source: DownloadSource): Running {
+  /** Begins the download of a blob, unless one is under way. @throws RegistryError `UNAVAILABLE` once this is closed */
+  begin(source: DownloadSource): Running {
+    if (this.#closed) throw stopping();
     const { digest } = source;
     const running = this.#running.get(digest);
     if (running !== undefined) return running;
@@ -79,12 +81,12 @@ export class Downloads {
       this.#running.delete(digest);
       this.#ended += 1;
     };
-    const beginning = new Beginning(source.repository, (aborter) => this.#begin(source, aborter, end), end);
+    const beginning = new Beginning(source.repository, (aborter) => this.#start(source, aborter, end), end);
     this.#running.set(digest, beginning);
     return beginning;
   }
 
-  async #begin(source: DownloadSource, aborter: AbortController, end: () => void): Promise<Download> {
+  async #start(source: DownloadSource, aborter: AbortController, end: () => void): Promise<Download> {
     let leave: (() => void) | undefined;
     try {
       leave = await this.#slotsOf(source.upstream).take(aborter.signal);
@@ -127,15 +129,17 @@ export class Downloads {
     }
   }
 
-  /** Ends all that is under way. */
+  /** Ends all that is under way, and takes no more. @throws Error when what was gathered cannot be deleted; the next process does it then */
   async close(): Promise<void> {
-    const all = [...this.#running.values()].map((beginning) =>
-      beginning.abort(new RegistryError('UNAVAILABLE', { message: 'the server stops' })),
-    );
-    await Promise.all(all);
+    this.#closed = true;
+    await Promise.all([...this.#running.values()].map((beginning) => beginning.abort(stopping())));
     const own = await this.#own?.catch(() => undefined);
     if (own !== undefined) await rm(own, { recursive: true, force: true });
   }
+}
+
+function stopping(): RegistryError {
+  return new RegistryError('UNAVAILABLE', { message: 'the server stops' });
 }
 
 class Beginning implements Running {
