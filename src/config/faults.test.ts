@@ -129,17 +129,41 @@ describe('a value that is not allowed', () => {
       'mirror.upstreams.1.name "b.example" is a name of a already',
     ],
     [
-      'mirror: {upstreams: [{name: a, accounts: [{endpoint: "https://b", username: c}]}]}',
+      'mirror: {upstreams: [{name: a, accounts: [{endpoint: "https://b", username: c, password: d}]}]}',
       'mirror.upstreams.0.accounts.0.endpoint "https://b" is none of its endpoints',
     ],
     [
       'mirror: {upstreams: [{name: a, endpoints: []}]}',
       'mirror.upstreams.0.endpoints must have one at least, or be left out',
     ],
+    [
+      'mirror: {upstreams: [{name: a, endpoints: ["http://h/?token=s3"]}]}',
+      'mirror.upstreams.0.endpoints.0 "http://h/?token=s3" must be a URL such as https://registry.example:5000, without user, password, query and fragment',
+    ],
+    [
+      'mirror: {upstreams: [{name: "a.example:99999"}]}',
+      'mirror.upstreams.0.name "a.example:99999" must be a host, with a port where it needs one, such as docker.io or registry.example:5000',
+    ],
+    ['mirror: {upstreams: [{name: a, username: b}]}', 'mirror.upstreams.0.username "b" needs password or passwordfile'],
+    [
+      'mirror: {upstreams: [{name: a, endpoints: ["https://b"], accounts: [{endpoint: "https://b", username: c}]}]}',
+      'mirror.upstreams.0.accounts.0.username "c" needs password or passwordfile',
+    ],
+    ['mirror: {upstreams: [{name: a, password: b}]}', 'mirror.upstreams.0.username is missing'],
     ['mirror: {maxdownloads: 0}', 'mirror.maxdownloads "0" must be a whole number of at least 1'],
   ])('%s', async (part, fault) => {
     const text = part.startsWith('storage') ? `version: 0.1\n\n${part}` : fileWith(part);
     expect(await faultsOf(text)).toEqual([`config.yml:3: ${fault}`]);
+  });
+
+  test('the endpoint of an account may be spelled in another way than in the list', async () => {
+    const { config } = await loadText(
+      fileWith(
+        'mirror: {upstreams: [{name: a, endpoints: ["https://B.example:443/x/"], accounts: [{endpoint: "https://b.example/x", username: c, password: d}]}]}',
+      ),
+    );
+    const [upstream] = config.mirror.upstreams;
+    expect(upstream?.endpoints).toEqual(upstream?.accounts.map(({ endpoint }) => endpoint));
   });
 
   test('a proxy and a mirror exclude each other', async () => {

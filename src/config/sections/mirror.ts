@@ -1,6 +1,7 @@
 import { Cron } from 'croner';
 import { z } from 'zod';
-import { byteSize, count, duration, flag, httpUrl, secret, text } from '../values.ts';
+import type { Secret } from '../secret.ts';
+import { baseUrl, byteSize, count, duration, flag, secret, text } from '../values.ts';
 import { isRepositoryPattern } from './auth.ts';
 
 const minute = 60_000;
@@ -12,16 +13,18 @@ const patterns = z.array(
   }),
 );
 
+const hostName = /^[a-z0-9]+(?:[.-][a-z0-9]+)*(?::\d{1,5})?$/;
+
 const upstream = z.object({
   /** What clients call it: `docker.io`, `quay.io`, `registry.example:5000`. Also what containerd names with `?ns=`. */
-  name: text.regex(/^[a-z0-9]+(?:[.-][a-z0-9]+)*(?::\d{1,5})?$/, {
+  name: text.refine((name) => hostName.test(name) && URL.canParse(`https://${name}`), {
     error: 'must be a host, with a port where it needs one, such as docker.io or registry.example:5000',
   }),
   /**
    * Where it is reached, asked in this order: accelerators first, the origin last. Default: `https://<name>`, for docker.io
    * `https://registry-1.docker.io`.
    */
-  endpoints: z.array(httpUrl).min(1, { error: 'must have one at least, or be left out' }).optional(),
+  endpoints: z.array(baseUrl).min(1, { error: 'must have one at least, or be left out' }).optional(),
   /** Other names of the same. Default: none, for docker.io `index.docker.io` and `registry-1.docker.io`. */
   aliases: z.array(text).optional(),
   /** Before the names of its repositories here: `<prefix>/library/alpine`. Default: the name, without a port. */
@@ -41,7 +44,7 @@ const upstream = z.object({
     .array(
       z.object({
         /** One of `endpoints`. */
-        endpoint: httpUrl,
+        endpoint: baseUrl,
         username: text,
         password: secret.optional(),
         /** As that of the upstream. */
@@ -83,6 +86,12 @@ const upstream = z.object({
 const dockerHub = 'docker.io';
 
 type Named = Readonly<{ name: string; prefix?: string | undefined; aliases?: readonly string[] | undefined }>;
+
+interface Login {
+  readonly username?: string | undefined;
+  readonly password?: Secret | undefined;
+  readonly passwordfile?: string | undefined;
+}
 
 /** Before the names of its repositories here. */
 export function prefixOf({ name, prefix }: Named): string {
@@ -149,10 +158,17 @@ export const mirrorSection = z
   .superRefine(({ upstreams }, context) => {
     const complain = (index: number, path: string, message: string) =>
       context.addIssue({ code: 'custom', path: ['upstreams', index, ...path.split('.')], message });
+    const complainOfLogin = (index: number, { username, password, passwordfile }: Login, path = '') => {
+      const isKnown = (password ?? passwordfile) !== undefined;
+      if (password !== undefined && passwordfile !== undefined)
+        complain(index, `${path}passwordfile`, 'excludes password');
+      if (isKnown && username === undefined) complain(index, `${path}username`, 'is missing');
+      if (!isKnown && username !== undefined) complain(index, `${path}username`, 'needs password or passwordfile');
+    };
     const named = new Map<string, string>();
     const prefixed = new Map<string, string>();
     for (const [index, upstream] of upstreams.entries()) {
-      const { name, password, passwordfile, username } = upstream;
+      const { name } = upstream;
       const called = [['name', name], ...aliasesOf(upstream).map((alias) => ['aliases', alias])] as const;
       for (const [path = '', given = ''] of called) {
         const other = named.get(given.toLowerCase());
@@ -171,12 +187,9 @@ export const mirrorSection = z
         if (upstream.endpoints?.includes(endpoint) !== true) {
           complain(index, `accounts.${place}.endpoint`, 'is none of its endpoints');
         }
-        if (account.password !== undefined && account.passwordfile !== undefined) {
-          complain(index, `accounts.${place}.passwordfile`, 'excludes password');
-        }
+        complainOfLogin(index, account, `accounts.${place}.`);
       }
-      if (password !== undefined && passwordfile !== undefined) complain(index, 'passwordfile', 'excludes password');
-      if ((password ?? passwordfile) !== undefined && username === undefined) complain(index, 'username', 'is missing');
+      complainOfLogin(index, upstream);
     }
     if (upstreams.filter(({ default: isDefault }) => isDefault).length > 1) {
       context.addIssue({ code: 'custom', path: ['upstreams'], message: 'can have one default only' });
