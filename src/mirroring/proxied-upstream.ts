@@ -47,7 +47,8 @@ export function openProxied(proxy: ProxyConfig, { userAgent, happened }: Upstrea
 
 export function namingOfProxied({ remoteurl }: ProxyConfig): Naming {
   const { host } = new URL(remoteurl);
-  return { name: hubHosts.has(host) ? dockerHub : host, aliases: [], prefix: '', isDefault: true };
+  const name = hubHosts.has(host) ? dockerHub : host;
+  return { name, aliases: aliasesOf({ name }), prefix: '', isDefault: true };
 }
 
 /** Under which Docker Hub is reached. */
