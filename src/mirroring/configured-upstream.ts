@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createGlob } from '../auth/policy/glob.ts';
@@ -27,7 +28,7 @@ export function namingOf(config: UpstreamConfig): Naming {
 export function openConfigured(config: UpstreamConfig, key: string, { userAgent, happened }: UpstreamParts): Upstream {
   const { name, username, accounts, realms, timeouts, revalidate, maxstale } = config;
   const { endpoints = [originOf(config)] } = config;
-  const ca = config.ca === undefined ? undefined : readCa(config.ca, key);
+  const ca = config.ca === undefined ? undefined : readCa(config.ca, `${key}.ca`);
   const allowed = config.allow.map(createGlob);
   const denied = config.deny.map(createGlob);
   const client = createUpstreamClient({
@@ -62,12 +63,16 @@ function timer(duration: number): number {
   return Math.min(duration, longestTimer);
 }
 
-function readCa(path: string, upstream: string): string {
+function readCa(path: string, key: string): string {
   try {
-    return readFileSync(path, 'utf8');
+    const pem = readFileSync(path, 'utf8');
+    // Node takes what is no certificate for none, and says nothing.
+    new X509Certificate(pem);
+    return pem;
   } catch (error) {
-    const message = `cannot be read: ${error}`;
-    throw new ConfigError([{ source: 'the configuration', key: `${upstream}.ca`, value: path, message }]);
+    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    const message = isMissing ? 'is not there' : `cannot be read as a certificate in PEM: ${error}`;
+    throw new ConfigError([{ source: 'the configuration', key, value: path, message }]);
   }
 }
 

@@ -6,8 +6,9 @@ import { ConfigError } from '../config/finding.ts';
 import type { Config } from '../config/schema.ts';
 import type { Log } from '../http/log.ts';
 import { Names } from '../mirror/naming.ts';
-import { ImageListError, parseImage, parsePlatforms } from '../mirror/sync/image-list.ts';
+import { ImageListError, type ListedImage, parseImage, parsePlatforms } from '../mirror/sync/image-list.ts';
 import { type SyncOptions, type SyncReport, syncImages } from '../mirror/sync/sync.ts';
+import type { Upstream } from '../mirror/upstream.ts';
 import type { Registry } from '../registry/registry.ts';
 import { createSharedStore } from '../shared-store.ts';
 import type { OpenMirror } from './open-mirror.ts';
@@ -44,14 +45,12 @@ export function startMirrorSchedule(
 ): { stop(): Promise<void> } {
   const { now = Date.now, jitter = () => Math.random() * maxJitter, sync = syncImages } = parts;
   const begun = createSharedStore(driver, { root: '/_berth/mirror/schedule', secret: false });
-  const names = new Names(mirror.upstreams);
   const stopping = new AbortController();
   const timers = new Map<Entry, NodeJS.Timeout>();
   const waiting = new Set<Entry>();
   let last: Promise<void> = Promise.resolve();
 
-  const entries = schedule.map((entry, index) => ({ entry, images: imagesOf(entry, index, names) }));
-  for (const { entry, images } of entries) {
+  for (const { entry, images } of scheduledImages(schedule, mirror.upstreams)) {
     const cron = new Cron(entry.cron, { mode: '5-part', paused: true });
     const key = createHash('sha256').update(JSON.stringify(entry)).digest('hex').slice(0, 32);
 
@@ -131,15 +130,27 @@ export function startMirrorSchedule(
   };
 }
 
-function imagesOf({ images, platforms }: Entry, index: number, names: Names<OpenMirror['upstreams'][number]>) {
+/**
+ * What is to be fetched ahead by each entry.
+ *
+ * @throws ConfigError when an image cannot be understood, or is of no upstream
+ */
+export function scheduledImages(
+  schedule: readonly Entry[],
+  upstreams: readonly Upstream[],
+): { readonly entry: Entry; readonly images: readonly ListedImage[] }[] {
+  const names = new Names(upstreams);
+  return schedule.map((entry, index) => ({ entry, images: imagesOf(entry, `mirror.schedule.${index}.images`, names) }));
+}
+
+function imagesOf({ images, platforms }: Entry, key: string, names: Names<Upstream>): ListedImage[] {
   const chosen = platforms.length === 0 ? undefined : parsePlatforms(platforms.join(','));
   return images.map((image, at) => {
     try {
       return parseImage(image, names, chosen);
     } catch (error) {
       if (!(error instanceof ImageListError)) throw error;
-      const key = `mirror.schedule.${index}.images.${at}`;
-      throw new ConfigError([{ source: 'the configuration', key, message: error.message }]);
+      throw new ConfigError([{ source: 'the configuration', key: `${key}.${at}`, message: error.message }]);
     }
   });
 }
