@@ -2,7 +2,6 @@ import { dirname } from 'node:path';
 import { Argument, type Command, InvalidArgumentError } from 'commander';
 import { parseAddress } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
-import { namesOf } from '../mirroring/upstreams.ts';
 import { buildkitSetup } from './client-setup/buildkit.ts';
 import { containerdSetup } from './client-setup/containerd.ts';
 import { dockerSetup } from './client-setup/docker.ts';
@@ -10,7 +9,7 @@ import { k3sSetup } from './client-setup/k3s.ts';
 import { podmanSetup } from './client-setup/podman.ts';
 import { locationOf, type Setup, type Site } from './client-setup/setup.ts';
 import { CommandError } from './command-error.ts';
-import { configure } from './configure.ts';
+import { configureMirror } from './configure-mirror.ts';
 
 const clients = {
   docker: dockerSetup,
@@ -43,9 +42,7 @@ export function addMirrorSetup(mirror: Command): void {
     .option('-s, --shell', 'print a script that writes the files, for a shell of root on the client')
     .option('-c, --config <file>', 'the configuration file')
     .action(async (client: keyof typeof clients, options: SetupOptions) => {
-      const { config, source } = await configure(options.config);
-      const upstreams = namesOf(config);
-      if (upstreams.length === 0) throw new CommandError(`${source} has neither mirror.upstreams nor proxy.remoteurl`);
+      const { config, upstreams } = await configureMirror(options.config);
       const site: Site = {
         url: options.url ?? urlOf(config),
         upstreams,

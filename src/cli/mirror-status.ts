@@ -7,10 +7,8 @@ import {
   statusStore,
   type UpstreamSummary,
 } from '../mirroring/status.ts';
-import { namesOf } from '../mirroring/upstreams.ts';
 import { createSharedStore } from '../shared-store.ts';
-import { CommandError } from './command-error.ts';
-import { configure } from './configure.ts';
+import { configureMirror } from './configure-mirror.ts';
 import { withStorage } from './shared-store.ts';
 import { printTable } from './table.ts';
 import { warn } from './warn.ts';
@@ -25,10 +23,7 @@ export function addMirrorStatus(mirror: Command): void {
     )
     .option('--json', 'as JSON, with all there is')
     .action(async (path: string | undefined, { json }: { json?: boolean }) => {
-      const { config, source } = await configure(path);
-      if (namesOf(config).length === 0) {
-        throw new CommandError(`${source} mirrors nothing: it has neither mirror.upstreams nor proxy.remoteurl`);
-      }
+      const { config, source } = await configureMirror(path);
       const status = await withStorage(config, source, (driver) =>
         readMirrorStatus(createSharedStore(driver, statusStore), warn),
       );

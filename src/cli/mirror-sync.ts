@@ -11,14 +11,13 @@ import { type SyncedImage, type SyncReport, syncImages } from '../mirror/sync/sy
 import { isUpstreamError } from '../mirror/upstream/errors.ts';
 import type { Upstream } from '../mirror/upstream.ts';
 import { openMirror } from '../mirroring/open-mirror.ts';
-import { namesOf } from '../mirroring/upstreams.ts';
 import { createLog } from '../observe/log.ts';
 import type { Platform } from '../oci/manifest.ts';
 import { createStorageRegistry } from '../registry/storage-registry.ts';
 import { validationOf } from '../validation-of.ts';
 import { formatBytes } from './byte-size.ts';
 import { CommandError } from './command-error.ts';
-import { configure } from './configure.ts';
+import { configureMirror } from './configure-mirror.ts';
 import { becomeOwner } from './privileges.ts';
 import { createProgressBar } from './progress-bar.ts';
 import { version } from './version.ts';
@@ -57,15 +56,13 @@ An image is named as clients name it: alpine, quay.io/team/app:1.2, ghcr.io/team
 }
 
 async function sync(given: readonly string[], options: SyncArguments): Promise<void> {
-  const { config, source } = await configure(options.config);
-  if (namesOf(config).length === 0)
-    throw new CommandError(`${source} has neither mirror.upstreams nor proxy.remoteurl`);
+  // Before it becomes another user, who may not be allowed to.
+  const lists = await Promise.all(given.map(async (one) => ({ one, text: await readList(one) })));
+  const { config, source } = await configureMirror(options.config);
   if (config.storage.driver.name === 'inmemory')
     throw new CommandError(`${source} keeps everything in the memory of the server, which no command can reach`);
   if (config.storage.maintenance.readonly.enabled)
     throw new CommandError('storage.maintenance.readonly is enabled: nothing can be stored');
-  // Before it becomes another user, who may not be allowed to.
-  const lists = await Promise.all(given.map(async (one) => ({ one, text: await readList(one) })));
   await becomeOwner(config.storage);
 
   await withMirror(config, async ({ upstreams, ...registries }) => {
