@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { createDriver } from '../../storage-drivers/index.ts';
 import { fileWith, loadText } from '../config/testing/load-text.ts';
+import type { Log } from '../http/log.ts';
 import { imageOf, startUpstreamRegistry } from '../mirror/testing/upstream-registry.ts';
 import { createLog } from '../observe/log.ts';
 import { type Digest, digestOf } from '../oci/digest.ts';
@@ -57,7 +58,12 @@ test('what cannot be deleted at the end keeps the rest from nothing', async () =
   const driver = createDriver('inmemory', {});
   const registry = createStorageRegistry({ driver });
   const errors: string[] = [];
-  const told = { ...log, error: (message: string) => void errors.push(message) };
+  const answers: unknown[] = [];
+  const told: Log = {
+    ...log,
+    error: (message) => void errors.push(message),
+    debug: (message, fields) => void (message === 'an upstream has answered' && answers.push(fields)),
+  };
   const mirror = openMirror(config, { hosted: registry, store: registry, driver, log: told, userAgent: 'berth/test' });
   mirror.start();
 
@@ -66,6 +72,12 @@ test('what cannot be deleted at the end keeps the rest from nothing', async () =
   const reader = await (await blobs.get(digest as Digest)).open();
   for await (const _ of reader);
   await mirror.settled(digest as Digest);
+  expect(answers).toContainEqual({
+    endpoint: upstream.url,
+    request: `GET ${upstream.url}/v2/team/app/blobs/${digest}`,
+    status: 200,
+    milliseconds: expect.any(Number),
+  });
   await rm(spool, { recursive: true });
   await writeFile(spool, 'in its place');
 

@@ -133,9 +133,14 @@ function asProxy(mirror: Registry, remote: string): Registry {
 }
 
 function tell(log: Log, event: UpstreamEvent): void {
-  if (event.type === 'breaker') log.warn('an upstream', { endpoint: event.endpoint, ...event.state });
-  if (event.type !== 'failure') return;
-  const { endpoint, error } = event;
+  const { type, endpoint } = event;
+  if (type === 'breaker') log.warn('an upstream', { endpoint, ...event.state });
+  if (type === 'answer') {
+    const { request, status, milliseconds } = event;
+    log.debug('an upstream has answered', { endpoint, request, status, milliseconds });
+  }
+  if (type !== 'failure') return;
+  const { error } = event;
   // That an upstream does not let us in has a cause when it lies with us: a file or a program that should know a password.
   const isOurs = error.kind === 'denied' && error.cause !== undefined;
   log[isOurs ? 'warn' : 'debug']('an endpoint did not give what was asked for', { endpoint, error });
