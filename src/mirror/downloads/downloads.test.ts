@@ -22,7 +22,6 @@ import type { UpstreamBlob } from '../upstream/blobs.ts';
 import { DigestMismatchError, type DownloadSource } from './download.ts';
 import { Downloads } from './downloads.ts';
 import { SpoolError } from './growing-file.ts';
-import { Slots } from './slots.ts';
 
 let folder: string;
 let stored: string;
@@ -478,27 +477,4 @@ test('once it is closed nothing comes any more, and nothing of it is left', asyn
   const count = asked.length;
   expect(() => downloads.begin(sourceOf(open))).toThrow('the server stops');
   expect([asked.length, readdirSync(join(folder, 'spool'))]).toEqual([count, []]);
-});
-
-test('no more come at once than may; who has waited longest is next, and who has left is not', async () => {
-  const slots = new Slots(1);
-  const { signal } = new AbortController();
-  const leaving = new AbortController();
-  const order: string[] = [];
-  const take = async (name: string, left = signal) => {
-    const leave = await slots.take(left);
-    order.push(name);
-    return leave;
-  };
-  const first = await take('first');
-  const second = take('second', leaving.signal);
-  const third = take('third');
-  const fourth = take('fourth');
-  leaving.abort(new Error('gone'));
-  await expect(second).rejects.toThrow('gone');
-  first();
-  (await third)();
-  (await fourth)();
-  (await take('fifth'))();
-  expect(order).toEqual(['first', 'third', 'fourth', 'fifth']);
 });

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import type { Digest } from '../../oci/digest.ts';
 import { RegistryError } from '../../oci/errors.ts';
 import type { RepositoryName } from '../../oci/name.ts';
+import { Slots } from '../slots.ts';
 import { untilAborted } from '../until-aborted.ts';
 import { Download, type DownloadSource } from './download.ts';
 import { GrowingFile, SpoolError } from './growing-file.ts';
-import { Slots } from './slots.ts';
 
 export interface DownloadsOptions {
   /**

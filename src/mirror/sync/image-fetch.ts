@@ -5,15 +5,16 @@ import { type ManifestInfo, readStoredManifest } from '../../oci/manifest.ts';
 import { isNonDistributable, kindOf, mediaTypes } from '../../oci/media-type.ts';
 import { parseTag } from '../../oci/name.ts';
 import { isDigest, type Reference } from '../../oci/reference.ts';
-import { createKeyedLock } from '../../registry/keyed-lock.ts';
+import type { KeyedLock } from '../../registry/keyed-lock.ts';
 import type { Manifest, Registry, Repository } from '../../registry/registry.ts';
 import { unlessUnknown } from '../faults.ts';
 import type { Mirrored } from '../naming.ts';
+import type { Slots } from '../slots.ts';
 import { untilAborted } from '../until-aborted.ts';
 import { isUpstreamError } from '../upstream/errors.ts';
 import type { Upstream } from '../upstream.ts';
+import { all } from './all.ts';
 import type { ListedImage } from './image-list.ts';
-import { all, type Limit } from './limit.ts';
 import { choose, formatPlatform } from './platform.ts';
 
 /** Blobs, and their bytes. */
@@ -31,7 +32,9 @@ export interface ImageFetchOptions {
   readonly dryRun: boolean;
   readonly signal: AbortSignal;
   /** For what is asked of upstreams and of the storage. */
-  readonly limit: Limit;
+  readonly slots: Slots;
+  /** A blob that several images share comes for the first of them; the others then have it at once. */
+  readonly blobLock: KeyedLock;
   /** Blobs that a dry run has counted already: they would come once. */
   readonly counted: Set<Digest>;
   /** Told of bytes that have come, and of those that have become known to be missing. */
@@ -40,9 +43,6 @@ export interface ImageFetchOptions {
 
 /** Under what cosign keeps signatures, attestations and bills of materials where it does not use referrers. */
 const cosignSuffixes = ['sig', 'att', 'sbom'];
-
-/** A blob that several images share comes for the first of them; the others then have it at once. */
-const blobLock = createKeyedLock();
 
 /** One image on its way: its manifests, those of its platforms, and their blobs. */
 export class ImageFetch {
@@ -134,7 +134,7 @@ export class ImageFetch {
 
   #blob(blob: Descriptor): Promise<void> {
     if (this.#isSeen(blob.digest)) return Promise.resolve();
-    return blobLock.exclusive(blob.digest, () => this.#blobAlone(blob));
+    return this.#options.blobLock.exclusive(blob.digest, () => this.#blobAlone(blob));
   }
 
   async #blobAlone({ digest, size }: Descriptor): Promise<void> {
@@ -174,11 +174,8 @@ export class ImageFetch {
   }
 
   #ask<T>(task: () => Promise<T>): Promise<T> {
-    const { limit, signal } = this.#options;
-    return limit(() => {
-      signal.throwIfAborted();
-      return untilAborted(task(), signal);
-    });
+    const { slots, signal } = this.#options;
+    return slots.run(() => untilAborted(task(), signal), signal);
   }
 
   #isSeen(digest: Digest): boolean {

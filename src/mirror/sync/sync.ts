@@ -2,10 +2,12 @@ import { setMaxListeners } from 'node:events';
 import type { Digest } from '../../oci/digest.ts';
 import type { Tag } from '../../oci/name.ts';
 import type { Reference } from '../../oci/reference.ts';
+import { createKeyedLock } from '../../registry/keyed-lock.ts';
 import type { Registry } from '../../registry/registry.ts';
+import { Slots } from '../slots.ts';
+import { all } from './all.ts';
 import { type Amount, ImageFetch, type ImageFetchOptions, repositoryOf } from './image-fetch.ts';
 import { formatImage, type ListedImage } from './image-list.ts';
-import { all, createLimit } from './limit.ts';
 
 export interface SyncOptions {
   /** The mirror: what is asked for comes and is kept, by its rules. */
@@ -66,7 +68,8 @@ export async function syncImages(options: SyncOptions): Promise<SyncReport> {
   const report = { images: 0, failed: 0, fetched: { count: 0, bytes: 0 }, kept: { count: 0, bytes: 0 } };
   const shared: ImageFetchOptions = {
     ...options,
-    limit: createLimit(jobs),
+    slots: new Slots(jobs),
+    blobLock: createKeyedLock(),
     counted: new Set(),
     onBytes(done, total) {
       progress.bytes.done += done;
@@ -87,9 +90,9 @@ export async function syncImages(options: SyncOptions): Promise<SyncReport> {
     onImage({ name, fetched, kept, remarks, ...failure });
   }
 
-  const limit = createLimit(jobs);
+  const slots = new Slots(jobs);
   const fetchOne = (image: ListedImage, reference: Reference) =>
-    limit(async () => {
+    slots.run(async () => {
       if (signal.aborted) return;
       const fetch = new ImageFetch(image, shared);
       const failure = await failureOf(fetch.fetch(reference));
@@ -97,7 +100,7 @@ export async function syncImages(options: SyncOptions): Promise<SyncReport> {
     });
   const fetchLike = async (image: ListedImage, pattern: RegExp) => {
     const tags: Tag[] = [];
-    const listing = limit(async () => void tags.push(...(await tagsLike(options, image, pattern))));
+    const listing = slots.run(async () => void tags.push(...(await tagsLike(options, image, pattern))));
     const failure = await failureOf(listing);
     if ('error' in failure) return end(image.mirrored.local, new ImageFetch(image, shared), failure);
     progress.images.total += tags.length - 1;

@@ -8,24 +8,35 @@ export class Slots {
   }
 
   /** @returns what gives the slot back; to be called once @throws the reason of the signal */
-  async take(signal: AbortSignal): Promise<() => void> {
-    signal.throwIfAborted();
+  async take(signal?: AbortSignal): Promise<() => void> {
+    signal?.throwIfAborted();
     if (this.#free > 0) this.#free -= 1;
     else await this.#turn(signal);
     return () => this.#next();
   }
 
-  #turn(signal: AbortSignal): Promise<void> {
+  /** Takes a slot for as long as a task runs. @throws what the task throws; the reason of the signal before it runs */
+  async run<T>(task: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const leave = await this.take(signal);
+    try {
+      signal?.throwIfAborted();
+      return await task();
+    } finally {
+      leave();
+    }
+  }
+
+  #turn(signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       const leave = () => {
         this.#waiting.delete(enter);
-        reject(signal.reason);
+        reject(signal?.reason);
       };
       const enter = () => {
-        signal.removeEventListener('abort', leave);
+        signal?.removeEventListener('abort', leave);
         resolve();
       };
-      signal.addEventListener('abort', leave, { once: true });
+      signal?.addEventListener('abort', leave, { once: true });
       this.#waiting.add(enter);
     });
   }
