@@ -6,7 +6,10 @@ export interface Mark {
   readonly checked: number;
 }
 
-/** Where marks are kept; all processes that serve one storage share them. Each call may be I/O. */
+/**
+ * Where marks are kept; all processes that serve one storage share them. Each call may be I/O, and claims are asked after with
+ * each request: see `remembered-claims.ts`.
+ */
 export interface Marks {
   get(name: RepositoryName, tag: Tag): Promise<Mark | undefined>;
   put(name: RepositoryName, tag: Tag, mark: Mark): Promise<void>;

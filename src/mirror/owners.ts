@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache';
 import type { RepositoryName } from '../oci/name.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { Marks } from './marks.ts';
@@ -10,8 +9,6 @@ import type { Marks } from './marks.ts';
 export class Owners {
   readonly #hosted: Registry;
   readonly #marks: Marks;
-  /** As nothing can be pushed to them, they stay the mirror's. */
-  readonly #claimed = new LRUCache<RepositoryName, true>({ max: 50_000 });
 
   constructor(hosted: Registry, marks: Marks) {
     this.#hosted = hosted;
@@ -19,17 +16,10 @@ export class Owners {
   }
 
   async isHosted(name: RepositoryName): Promise<boolean> {
-    if (this.#claimed.has(name)) return false;
-    if (await this.#marks.isClaimed(name)) {
-      this.#claimed.set(name, true);
-      return false;
-    }
-    return this.#hosted.repository(name).manifests.any();
+    return !(await this.#marks.isClaimed(name)) && this.#hosted.repository(name).manifests.any();
   }
 
   async claim(name: RepositoryName): Promise<void> {
-    if (this.#claimed.has(name)) return;
     await this.#marks.claim(name);
-    this.#claimed.set(name, true);
   }
 }

@@ -3,6 +3,7 @@ import type { Config } from '../config/schema.ts';
 import type { Log } from '../http/log.ts';
 import { Downloads } from '../mirror/downloads/downloads.ts';
 import { createMirror } from '../mirror/mirror.ts';
+import { rememberClaims } from '../mirror/remembered-claims.ts';
 import { Statistics, type UpstreamReport } from '../mirror/statistics.ts';
 import type { UpstreamEvent } from '../mirror/upstream/events.ts';
 import type { Upstream } from '../mirror/upstream.ts';
@@ -62,7 +63,7 @@ export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
     tell(log, event);
   };
   const upstreams = openUpstreams(config, { ...parts, happened });
-  const marks = marksIn(driver);
+  const marks = rememberClaims(marksIn(driver));
   const space = offline ? undefined : openSpace(config, { ...parts, upstreams, marks });
   const downloads = new Downloads({
     folder: spoolOf(config),

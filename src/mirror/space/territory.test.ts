@@ -22,18 +22,6 @@ test('with an empty prefix everything is one', async () => {
   expect([territory.reaches('team'), territory.sharesWithHosted]).toEqual([true, false]);
 });
 
-test('a claim is asked after once, that there is none each time', async () => {
-  const asked: string[] = [];
-  const { has } = createTerritory(['quay.io'], async (name) => {
-    asked.push(name);
-    return claimed.has(name);
-  });
-  for (const name of ['quay.io/team/app', 'quay.io/team/app', 'quay.io/a', 'quay.io/a', 'a/b']) {
-    await has(parseRepositoryName(name));
-  }
-  expect(asked).toEqual(['quay.io/team/app', 'quay.io/a', 'quay.io/a']);
-});
-
 test('a walk goes where a mirror may be', () => {
   const { reaches } = createTerritory(['hub/inner'], async () => true);
   expect(['hub', 'hub/inner', 'hub/inner/a', 'hub/other', 'hubs'].map(reaches)).toEqual([

@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache';
 import type { RepositoryName } from '../../oci/name.ts';
 
 /** Which repositories are mirrors of something; all others are hosted here. */
@@ -21,15 +20,8 @@ export function createTerritory(
 ): Territory {
   const isAll = prefixes.includes('');
   const below = (path: string) => prefixes.some((prefix) => path.startsWith(`${prefix}/`));
-  // What the mirror has claimed stays its own.
-  const claimed = new LRUCache<RepositoryName, true>({ max: 50_000 });
   return {
-    async has(name) {
-      if (isAll || claimed.has(name)) return true;
-      if (!below(name) || !(await isClaimed(name))) return false;
-      claimed.set(name, true);
-      return true;
-    },
+    has: async (name) => isAll || (below(name) && (await isClaimed(name))),
     reaches: (path) =>
       isAll || below(path) || prefixes.some((prefix) => prefix === path || prefix.startsWith(`${path}/`)),
     sharesWithHosted: !isAll,
