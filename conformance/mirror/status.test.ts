@@ -154,7 +154,7 @@ test('berth mirror status adds up what all servers have done, also those that ha
 
   const table = await status(servers[0]);
   expect(table).toMatch(/^docker\.io +manifest +2 +1 +1 +\d+ B +/m);
-  expect(table).toMatch(/^docker\.io +blob +7 +2 +0 +29\d\.\d KiB +/m);
+  expect(table).toMatch(/^docker\.io +blob +7 +2 +0 +29\d KiB +/m);
   expect(table).toMatch(/^quiet\.example +https:\/\/quiet\.example +closed +- +-$/m);
   expect(table).toMatch(/^1 server runs, 1 has ended; counted since 20/m);
 });

@@ -1,6 +1,6 @@
 const units = ['KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 
-/** For people: `512 B`, `1.5 KiB`, `23 MiB`; three digits at least where there are as many. */
+/** For people: `512 B`, `1.50 KiB`, `23.4 MiB`, `999 MiB`: three digits where there are as many, four from 1000 on. */
 export function formatBytes(bytes: number): string {
   if (bytes < 1024) return `${bytes} B`;
   let value = bytes;

@@ -73,8 +73,8 @@ test('one row for each kind of content, and one for each endpoint', async () => 
   });
   expect(await status()).toEqual([
     'UPSTREAM   TYPE      HITS  MISSES  STALE  FROM UPSTREAM  TO CLIENTS',
-    'a.example  manifest  5     1       0      1.5 KiB        3.0 GiB',
-    'a.example  blob      0     1       0      1.5 KiB        3.0 GiB',
+    'a.example  manifest  5     1       0      1.50 KiB       3.00 GiB',
+    'a.example  blob      0     1       0      1.50 KiB       3.00 GiB',
     '',
     'UPSTREAM   ENDPOINT           CIRCUIT BREAKER                           RATE LIMIT LEFT  ERRORS',
     'a.example  https://a.example  throttled until 2026-01-01T00:00:00.000Z  0 of 100 in 6h   1 unreachable, 2 throttled',

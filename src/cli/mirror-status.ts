@@ -8,6 +8,7 @@ import {
   type UpstreamSummary,
 } from '../mirroring/status.ts';
 import { createSharedStore } from '../shared-store.ts';
+import { formatBytes } from './byte-size.ts';
 import { configureMirror } from './configure-mirror.ts';
 import { withStorage } from './shared-store.ts';
 import { printTable } from './table.ts';
@@ -66,7 +67,13 @@ function print({ since, processes, upstreams }: MirrorStatus): void {
 
 function rowOf(upstream: UpstreamSummary, type: 'manifest' | 'blob'): string[] {
   const { hits, misses, stale, pulledBytes, pushedBytes } = upstream[type];
-  return [upstream.name, type, ...[hits, misses, stale].map(String), bytes(pulledBytes), bytes(pushedBytes)];
+  return [
+    upstream.name,
+    type,
+    ...[hits, misses, stale].map(String),
+    formatBytes(pulledBytes),
+    formatBytes(pushedBytes),
+  ];
 }
 
 /** `closed`; where servers differ, how many are at what. */
@@ -85,9 +92,4 @@ function limitOf({ rateLimit }: EndpointSummary): string {
   if (rateLimit?.remaining === undefined) return '-';
   const { limit, remaining, window } = rateLimit;
   return `${remaining}${limit === undefined ? '' : ` of ${limit}`}${window === undefined ? '' : ` in ${formatDuration(1000 * window)}`}`;
-}
-
-function bytes(count: number): string {
-  const power = Math.min(Math.floor(Math.log2(Math.max(count, 1)) / 10), 4);
-  return power === 0 ? `${count} B` : `${(count / 1024 ** power).toFixed(1)} ${'KMGT'[power - 1]}iB`;
 }
