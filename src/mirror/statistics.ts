@@ -15,7 +15,7 @@ export interface Counts {
 }
 
 /** That something is missing is an answer, and no error. */
-export type EndpointErrorKind = Exclude<UpstreamErrorKind, 'missing'>;
+type EndpointErrorKind = Exclude<UpstreamErrorKind, 'missing'>;
 
 /** How often an endpoint did not give what was asked for; also when nothing was sent, as it should be left alone. */
 export type EndpointErrors = Record<EndpointErrorKind, number>;

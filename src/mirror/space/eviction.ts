@@ -46,7 +46,7 @@ import { hostedAmong } from './walks.ts';
  */
 
 /** How long content that somebody else stored counts as young, in milliseconds: many times `linkTime`, for clocks differ. */
-export const youth = 300_000;
+const youth = 300_000;
 
 /** How long is waited before the second look where moving is copying, in milliseconds. */
 const settlingTime = 3 * linkTime;

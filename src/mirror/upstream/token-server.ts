@@ -75,7 +75,7 @@ export async function fetchToken(
  *
  * @returns undefined when there is no token in it
  */
-export function readToken(content: Buffer): TokenAnswer | undefined {
+function readToken(content: Buffer): TokenAnswer | undefined {
   let json: unknown;
   try {
     json = JSON.parse(content.toString('utf8'));
