@@ -42,6 +42,16 @@ test.each([
   await expect(checked).rejects.toThrow(`config.yml:8: mirror.schedule.0.images.0 ${message}`);
 });
 
+test('so is a platform', async () => {
+  const checked = check(
+    'mirror:',
+    '  upstreams: [{name: docker.io}]',
+    '  schedule: [{cron: "@daily", images: [a], platforms: [linux/arm64, amd64]}]',
+  );
+  const message = 'mirror.schedule.0.platforms.1 amd64 is no platform such as linux/amd64 or linux/arm/v7';
+  await expect(checked).rejects.toThrow(`config.yml:5: ${message}`);
+});
+
 test.each([
   ['that is not there', undefined, 'is not there'],
   ['without a certificate', 'no certificate', 'cannot be read as a certificate in PEM'],

@@ -6,7 +6,7 @@ import { ConfigError } from '../config/finding.ts';
 import type { Config } from '../config/schema.ts';
 import type { Log } from '../http/log.ts';
 import { Names } from '../mirror/naming.ts';
-import { ImageListError, type ListedImage, parseImage, parsePlatforms } from '../mirror/sync/image-list.ts';
+import { ImageListError, type ListedImage, parseImage, parsePlatform } from '../mirror/sync/image-list.ts';
 import { type SyncOptions, type SyncReport, syncImages } from '../mirror/sync/sync.ts';
 import type { Upstream } from '../mirror/upstream.ts';
 import type { Registry } from '../registry/registry.ts';
@@ -37,7 +37,7 @@ const jobs = 4;
  * Fetches images ahead at the times that `mirror.schedule` says, in the time zone of the process. One run after another; of several
  * replicas one does it, unless two look within the same moment: then both do, which costs little, as what is there is not fetched.
  *
- * @throws ConfigError when an image cannot be understood, or is of no upstream
+ * @throws ConfigError as {@link scheduledImages}
  */
 export function startMirrorSchedule(
   schedule: Config['mirror']['schedule'],
@@ -133,24 +133,28 @@ export function startMirrorSchedule(
 /**
  * What is to be fetched ahead by each entry.
  *
- * @throws ConfigError when an image cannot be understood, or is of no upstream
+ * @throws ConfigError when an image or a platform cannot be understood, or an image is of no upstream
  */
 export function scheduledImages(
   schedule: readonly Entry[],
   upstreams: readonly Upstream[],
 ): { readonly entry: Entry; readonly images: readonly ListedImage[] }[] {
   const names = new Names(upstreams);
-  return schedule.map((entry, index) => ({ entry, images: imagesOf(entry, `mirror.schedule.${index}.images`, names) }));
+  return schedule.map((entry, index) => {
+    const key = `mirror.schedule.${index}`;
+    const platforms = parsed(entry.platforms, `${key}.platforms`, parsePlatform);
+    const chosen = platforms.length === 0 ? undefined : platforms;
+    return { entry, images: parsed(entry.images, `${key}.images`, (image) => parseImage(image, names, chosen)) };
+  });
 }
 
-function imagesOf({ images, platforms }: Entry, key: string, names: Names<Upstream>): ListedImage[] {
-  const chosen = platforms.length === 0 ? undefined : parsePlatforms(platforms.join(','));
-  return images.map((image, at) => {
+function parsed<T>(texts: readonly string[], key: string, parse: (text: string) => T): T[] {
+  return texts.map((text, index) => {
     try {
-      return parseImage(image, names, chosen);
+      return parse(text);
     } catch (error) {
       if (!(error instanceof ImageListError)) throw error;
-      throw new ConfigError([{ source: 'the configuration', key: `${key}.${at}`, message: error.message }]);
+      throw new ConfigError([{ source: 'the configuration', key: `${key}.${index}`, message: error.message }]);
     }
   });
 }

@@ -126,13 +126,7 @@ const scheduled = z.object({
   /** What: images as clients name them. A tag with `*` in it means all that are like it. */
   images: z.array(text).min(1, { error: 'must not be empty' }),
   /** For what: `linux/amd64`. Default: all that an image has. */
-  platforms: z
-    .array(
-      text.regex(/^[a-z0-9]+\/[a-z0-9]+(?:\/[a-z0-9.]+)?$/, {
-        error: 'must be a platform such as linux/amd64 or linux/arm/v7',
-      }),
-    )
-    .default([]),
+  platforms: z.array(text).default([]),
   /** Whether signatures and all else that refers to the images come too. Default: false. */
   referrers: flag.default(false),
 });

@@ -48,11 +48,14 @@ export function parseImageList(
 
 /** `linux/amd64,linux/arm64`. @throws ImageListError */
 export function parsePlatforms(text: string): Platform[] {
-  return text.split(',').map((one) => {
-    const platform = tryParsePlatform(one);
-    if (platform !== undefined) return platform;
-    throw new ImageListError(`${one || text} is no platform such as linux/amd64 or linux/arm/v7`);
-  });
+  return text.split(',').map((one) => parsePlatform(one, text));
+}
+
+/** @param given what it is in, for the error @throws ImageListError */
+export function parsePlatform(text: string, given = text): Platform {
+  const platform = tryParsePlatform(text);
+  if (platform !== undefined) return platform;
+  throw new ImageListError(`${text || given} is no platform such as linux/amd64 or linux/arm/v7`);
 }
 
 /**
