@@ -19,7 +19,7 @@ import type { UpstreamEvent } from './mirror/upstream/events.ts';
 import { proxiesIn } from './mirror/upstream/proxies.ts';
 import type { Upstream } from './mirror/upstream.ts';
 import { keepMirrorStatus, statusStore } from './mirror-status.ts';
-import type { Digest } from './oci/digest.ts';
+import { algorithmOf, type Digest, encodedOf } from './oci/digest.ts';
 import { isProxy, namingOfProxied, openProxied, type UpstreamParts } from './proxied-upstream.ts';
 import type { Registry } from './registry/registry.ts';
 import { restrict } from './registry/restrict.ts';
@@ -275,5 +275,12 @@ function marksIn(driver: StorageDriver): Marks {
     put: (name, tag, { checked }) => store.put(`${name}/_tags/${tag}`, Buffer.from(new Date(checked).toISOString())),
     isClaimed: async (name) => (await store.get(`${name}/_mirrored`)) !== undefined,
     claim: (name) => store.put(`${name}/_mirrored`, Buffer.from(new Date().toISOString())),
+    isBrought: async (digest) => (await store.get(noteOf(digest))) !== undefined,
+    bring: (digest) => store.put(noteOf(digest), Buffer.from(new Date().toISOString())),
   };
+}
+
+function noteOf(digest: Digest): string {
+  const encoded = encodedOf(digest);
+  return `_blobs/${algorithmOf(digest)}/${encoded.slice(0, 2)}/${encoded}`;
 }

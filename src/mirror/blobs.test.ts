@@ -117,6 +117,33 @@ describe('another repository', () => {
     await expect(repository('docker.io/team/portal').blobs.get(digest)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
 
+  test('gets what somebody has pushed only when the upstream gives the bytes, whatever HEAD says', async () => {
+    const { repository, downloads, hosted } = await mirrorOver(createInMemoryDriver(), [upstream.url]);
+    const secret = Buffer.from('a secret of the house');
+    const hidden = digestOf(secret);
+    const bytes = async function* () {
+      yield secret;
+    };
+    await hosted.repository(repository('team/private').name).uploads.put(hidden, bytes());
+    upstream.instead = (request, response, url) => {
+      if (!url.pathname.startsWith('/v2/evil/')) return false;
+      response.writeHead(200, { 'content-length': secret.length });
+      response.end(request.method === 'HEAD' ? undefined : Buffer.alloc(secret.length));
+      return true;
+    };
+    const stolen = repository('docker.io/evil/app').blobs.get(hidden);
+    await expect(stolen.then((blob) => bytesOf(blob))).rejects.toThrow('other bytes');
+    // Who has the bytes needs no secret, and those who come after him neither.
+    upstream.push('team/honest', imageOf(secret));
+    upstream.push('team/next', imageOf(secret));
+    const honest = await bytesOf(await repository('docker.io/team/honest').blobs.get(hidden));
+    expect(honest.equals(secret)).toBe(true);
+    await vi.waitFor(() => expect(downloads.running).toBe(0));
+    upstream.requests.length = 0;
+    await repository('docker.io/team/next').blobs.get(hidden);
+    expect(upstream.requests).toEqual([`HEAD team/next/blobs/${hidden}`]);
+  });
+
   test('that joins a download is linked, and hears nothing of what the first one was told', async () => {
     let go = () => {};
     const held = new Promise<void>((resolve) => {

@@ -129,10 +129,12 @@ export class MirroredBlobs {
       if (refused !== undefined) throw refused.error;
       // One that was under way when we looked may be there now.
       if (downloads.ended !== ended || downloads.find(digest) !== undefined) continue;
-      const adopted = await kept.adopt(digest, async (size) => {
+      const adopt = kept.adopt(digest, async (size) => {
+        await this.#checkShared(mirrored, digest);
         await this.#prove(mirrored, digest, size, signal);
         await owners.claim(local);
       });
+      const adopted = await unlessUnknown(adopt, 'BLOB_UNKNOWN');
       if (adopted === undefined && downloads.ended === ended) downloads.of(this.#source(mirrored, digest));
     }
   }
@@ -162,6 +164,7 @@ export class MirroredBlobs {
       },
       async store(content, repository) {
         await owners.claim(repository);
+        await owners.bring(digest);
         const { blobs, uploads } = store.repository(repository);
         // It may have come another way meanwhile; for all but the first it is there.
         if ((await blobs.adopt(digest, async () => {})) === undefined) await uploads.put(digest, content());
@@ -240,6 +243,17 @@ export class MirroredBlobs {
     } finally {
       blob.close();
     }
+  }
+
+  /**
+   * What only hosted repositories have is not for whoever says that he has it, too: he must give the bytes.
+   *
+   * @throws RegistryError BLOB_UNKNOWN
+   */
+  async #checkShared({ upstream }: Mirrored<Upstream>, digest: Digest): Promise<void> {
+    // Without a prefix all that is there is the upstream's.
+    if (upstream.prefix === '' || (await this.#options.owners.isBrought(digest))) return;
+    throw new RegistryError('BLOB_UNKNOWN', { detail: { digest } });
   }
 
   /** That the upstream has it in this very repository: what others have is not for who may read this one. */

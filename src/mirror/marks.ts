@@ -1,3 +1,4 @@
+import type { Digest } from '../oci/digest.ts';
 import type { RepositoryName, Tag } from '../oci/name.ts';
 
 /** What is known of a tag of an upstream, beside the manifest that it points to here. */
@@ -13,4 +14,7 @@ export interface Marks {
   /** Whether a repository was {@link claim}ed: what is in it has come from an upstream. */
   isClaimed(name: RepositoryName): Promise<boolean>;
   claim(name: RepositoryName): Promise<void>;
+  /** Whether an upstream has given a blob once, so that it is no secret of a hosted repository. The blob itself may have gone. */
+  isBrought(digest: Digest): Promise<boolean>;
+  bring(digest: Digest): Promise<void>;
 }

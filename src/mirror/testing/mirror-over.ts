@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import type { Digest } from '../../oci/digest.ts';
 import { parseRepositoryName, parseTag, type RepositoryName, type Tag } from '../../oci/name.ts';
 import type { Registry, Repository } from '../../registry/registry.ts';
 import { createStorageRegistry, type StorageRegistryOptions } from '../../registry/storage-registry.ts';
@@ -46,6 +47,7 @@ export async function mirrorOver(
   const folder = await mkdtemp(join(tmpdir(), 'berth-mirror-test-'));
   const marks = new Map<string, Mark>();
   const claimed = new Set<RepositoryName>();
+  const brought = new Set<Digest>();
   const shared: Marks = {
     get: async (name, tag: Tag) => marks.get(`${name}:${tag}`),
     put: async (name, tag, mark) => {
@@ -54,6 +56,10 @@ export async function mirrorOver(
     isClaimed: async (name) => claimed.has(name),
     claim: async (name) => {
       claimed.add(name);
+    },
+    isBrought: async (digest) => brought.has(digest),
+    bring: async (digest) => {
+      brought.add(digest);
     },
   };
   const client = createUpstreamClient({
