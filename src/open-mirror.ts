@@ -18,6 +18,7 @@ import { createUpstreamClient } from './mirror/upstream/client.ts';
 import type { UpstreamEvent } from './mirror/upstream/events.ts';
 import { proxiesIn } from './mirror/upstream/proxies.ts';
 import type { Upstream } from './mirror/upstream.ts';
+import { withWithdrawals } from './mirror/withdrawals.ts';
 import { keepMirrorStatus, statusStore } from './mirror-status.ts';
 import { algorithmOf, type Digest, encodedOf } from './oci/digest.ts';
 import { isProxy, namingOfProxied, openProxied, type UpstreamParts } from './proxied-upstream.ts';
@@ -55,9 +56,11 @@ export interface OpenMirror {
   close(): Promise<void>;
 }
 
-/** Puts the mirror before a registry, as the section `mirror` or `proxy` asks; without upstreams it is the registry itself. Asks nobody yet. */
+/** Puts the mirror before a registry, as the section `mirror` or `proxy` asks; without upstreams nothing is mirrored. Asks nobody yet. */
 export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
-  const { hosted, driver, log } = parts;
+  const { driver, log } = parts;
+  const marks = marksIn(driver);
+  const hosted = withWithdrawals(parts.hosted, marks);
   const proxy = isProxy(config.proxy) ? config.proxy : undefined;
   if (proxy === undefined && config.mirror.upstreams.length === 0) {
     const nothing = async () => {};
@@ -74,7 +77,6 @@ export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
     proxy === undefined
       ? config.mirror.upstreams.map((upstream) => openUpstream(upstream, { ...parts, happened }))
       : [openProxied(proxy, { ...parts, happened })];
-  const marks = marksIn(driver);
   const space = offline ? undefined : openSpace(config, { ...parts, upstreams, marks });
   const downloads = new Downloads({
     folder: spoolOf(config),
@@ -275,6 +277,7 @@ function marksIn(driver: StorageDriver): Marks {
     put: (name, tag, { checked }) => store.put(`${name}/_tags/${tag}`, Buffer.from(new Date(checked).toISOString())),
     isClaimed: async (name) => (await store.get(`${name}/_mirrored`)) !== undefined,
     claim: (name) => store.put(`${name}/_mirrored`, Buffer.from(new Date().toISOString())),
+    withdraw: async (name) => void (await store.delete(`${name}/_mirrored`)),
     isBrought: async (digest) => (await store.get(noteOf(digest))) !== undefined,
     bring: (digest) => store.put(noteOf(digest), Buffer.from(new Date().toISOString())),
   };

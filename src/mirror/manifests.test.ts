@@ -183,6 +183,7 @@ test('a tag whose mark cannot be written is served stale all the same', async ()
         },
         isClaimed: async () => true,
         claim: async () => {},
+        withdraw: async () => {},
         isBrought: async () => true,
         bring: async () => {},
       },

@@ -14,6 +14,8 @@ export interface Marks {
   /** Whether a repository was {@link claim}ed: what is in it has come from an upstream. */
   isClaimed(name: RepositoryName): Promise<boolean>;
   claim(name: RepositoryName): Promise<void>;
+  /** Takes a claim back. */
+  withdraw(name: RepositoryName): Promise<void>;
   /** Whether an upstream has given a blob once, so that it is no secret of a hosted repository. The blob itself may have gone. */
   isBrought(digest: Digest): Promise<boolean>;
   bring(digest: Digest): Promise<void>;

@@ -134,6 +134,7 @@ function startMirror(): void {
       put: async (name, tag, mark) => void marks.set(`${name}:${tag}`, mark),
       isClaimed: async (name) => claimed.has(name),
       claim: async (name) => void claimed.add(name),
+      withdraw: async (name) => void claimed.delete(name),
       isBrought: async (digest) => brought.has(digest),
       bring: async (digest) => void brought.add(digest),
     },

@@ -57,6 +57,9 @@ export async function mirrorOver(
     claim: async (name) => {
       claimed.add(name);
     },
+    withdraw: async (name) => {
+      claimed.delete(name);
+    },
     isBrought: async (digest) => brought.has(digest),
     bring: async (digest) => {
       brought.add(digest);
