@@ -10,7 +10,8 @@ import { SpoolError } from './downloads/growing-file.ts';
 import { registryError, unlessUnknown } from './faults.ts';
 import type { Mirrored } from './naming.ts';
 import type { Owners } from './owners.ts';
-import { untilAborted } from './until-aborted.ts';
+import { Questions } from './questions.ts';
+import type { UpstreamSlots } from './slots.ts';
 import { isUpstreamError } from './upstream/errors.ts';
 import type { MirrorEvent, MirrorFault, Upstream } from './upstream.ts';
 
@@ -18,6 +19,8 @@ export interface MirroredBlobsOptions {
   readonly store: Registry;
   readonly owners: Owners;
   readonly downloads: Downloads;
+  /** For questions. */
+  readonly slots: UpstreamSlots;
   readonly onEvent: (event: MirrorEvent) => void;
   readonly onFault: (fault: MirrorFault) => void;
 }
@@ -31,8 +34,8 @@ const distrustTime = 3_600_000;
 /** The blobs of upstreams: from the storage where they are, else from the upstream, once for all who ask. */
 export class MirroredBlobs {
   readonly #options: MirroredBlobsOptions;
-  /** By repository and digest: who asks while somebody asks hears the same. */
-  readonly #asking = new Map<string, Promise<number | undefined>>();
+  /** How long blobs are. */
+  readonly #questions: Questions<number | undefined>;
   /** What upstreams said they have, with its size, and what they do not have. */
   readonly #known = new LRUCache<string, { size: number | undefined }>({ max: 10_000, ttl: answerTime });
   readonly #refused = new LRUCache<string, { error: unknown }>({ max: 10_000, ttl: answerTime });
@@ -41,6 +44,7 @@ export class MirroredBlobs {
 
   constructor(options: MirroredBlobsOptions) {
     this.#options = options;
+    this.#questions = new Questions(options.slots);
   }
 
   /** Those of one repository. */
@@ -260,18 +264,15 @@ export class MirroredBlobs {
   async #prove(mirrored: Mirrored<Upstream>, digest: Digest, size: number, signal?: AbortSignal): Promise<void> {
     if ((await this.#head(mirrored, digest, signal)) === size) return;
     // It does not say how long it is, or something else: only the bytes themselves prove it.
-    await this.#once(
-      `${keyOf(mirrored, digest)} verified`,
-      async () => {
-        const { upstream, remote } = mirrored;
-        const hash = createHash(algorithmOf(digest));
-        const blob = await upstream.client.openBlob(remote, digest);
-        for await (const chunk of blob.body) hash.update(chunk);
-        if (digestFromHash(algorithmOf(digest), hash) === digest) return size;
-        throw new RegistryError('UNAVAILABLE', { message: `${upstream.name} has other bytes under ${digest}` });
-      },
-      signal,
-    );
+    const { upstream, remote } = mirrored;
+    const verify = async (aborted: AbortSignal) => {
+      const hash = createHash(algorithmOf(digest));
+      const blob = await upstream.client.openBlob(remote, digest, {}, aborted);
+      for await (const chunk of blob.body) hash.update(chunk);
+      if (digestFromHash(algorithmOf(digest), hash) === digest) return size;
+      throw new RegistryError('UNAVAILABLE', { message: `${upstream.name} has other bytes under ${digest}` });
+    };
+    await this.#questions.of(upstream.name, `${keyOf(mirrored, digest)} verified`, verify).answer(signal);
     this.#known.set(keyOf(mirrored, digest), { size });
   }
 
@@ -283,9 +284,9 @@ export class MirroredBlobs {
     if (known !== undefined) return known.size;
     const refused = this.#refused.get(key);
     if (refused !== undefined) throw refused.error;
-    const ask = async () => {
+    const ask = async (aborted: AbortSignal) => {
       try {
-        const size = await upstream.client.headBlob(remote, digest);
+        const size = await upstream.client.headBlob(remote, digest, aborted);
         this.#known.set(key, { size });
         return size;
       } catch (error) {
@@ -293,17 +294,7 @@ export class MirroredBlobs {
         throw error;
       }
     };
-    return this.#once(key, ask, signal);
-  }
-
-  /** Asks unless somebody asks already. No signal for what is asked: others may wait for the same. */
-  #once(key: string, ask: () => Promise<number | undefined>, signal?: AbortSignal): Promise<number | undefined> {
-    let asking = this.#asking.get(key);
-    if (asking === undefined) {
-      asking = ask().finally(() => this.#asking.delete(key));
-      this.#asking.set(key, asking);
-    }
-    return untilAborted(asking, signal);
+    return this.#questions.of(upstream.name, key, ask).answer(signal);
   }
 
   #heard(mirrored: Mirrored<Upstream>, digest: Digest, error: unknown): void {

@@ -18,11 +18,11 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { digestOf } from '../../oci/digest.ts';
 import { parseRepositoryName } from '../../oci/name.ts';
 import type { ContentReader } from '../../registry/registry.ts';
+import { Slots } from '../slots.ts';
 import type { UpstreamBlob } from '../upstream/blobs.ts';
 import { DigestMismatchError, type DownloadSource } from './download.ts';
 import { Downloads } from './downloads.ts';
 import { SpoolError } from './growing-file.ts';
-import { Slots } from './slots.ts';
 
 let folder: string;
 let stored: string;

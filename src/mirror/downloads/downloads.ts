@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import type { Digest } from '../../oci/digest.ts';
 import { RegistryError } from '../../oci/errors.ts';
 import type { RepositoryName } from '../../oci/name.ts';
+import { UpstreamSlots } from '../slots.ts';
 import { untilAborted } from '../until-aborted.ts';
 import { Download, type DownloadSource } from './download.ts';
 import { GrowingFile, SpoolError } from './growing-file.ts';
-import { Slots } from './slots.ts';
 
 export interface DownloadsOptions {
   /**
@@ -39,8 +39,7 @@ export interface Running {
 /** All that is on its way: each blob once, whoever asks for it. */
 export class Downloads {
   readonly #options: DownloadsOptions;
-  /** By upstream. */
-  readonly #slots = new Map<string, Slots>();
+  readonly #slots: UpstreamSlots;
   readonly #running = new Map<Digest, Beginning>();
   /** The folder of this process. */
   #own: Promise<string> | undefined;
@@ -48,6 +47,7 @@ export class Downloads {
 
   constructor(options: DownloadsOptions) {
     this.#options = options;
+    this.#slots = new UpstreamSlots(options.max);
   }
 
   get running(): number {
@@ -87,7 +87,7 @@ export class Downloads {
   async #begin(source: DownloadSource, aborter: AbortController, end: () => void): Promise<Download> {
     let leave: (() => void) | undefined;
     try {
-      leave = await this.#slotsOf(source.upstream).take(aborter.signal);
+      leave = await this.#slots.of(source.upstream).take(aborter.signal);
       const createFile = (expected: number | undefined) => this.#createFile(expected);
       const download = await Download.begin({ ...source, aborter, createFile });
       this.#options.onBegin?.(download);
@@ -103,14 +103,6 @@ export class Downloads {
       leave?.();
       throw error;
     }
-  }
-
-  #slotsOf(upstream: string): Slots {
-    const known = this.#slots.get(upstream);
-    if (known !== undefined) return known;
-    const slots = new Slots(this.#options.max);
-    this.#slots.set(upstream, slots);
-    return slots;
   }
 
   /** The folder may have gone meanwhile: others clean up, too. @throws SpoolError */
