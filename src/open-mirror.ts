@@ -7,6 +7,7 @@ import { ConfigError } from './config/finding.ts';
 import type { Config } from './config/schema.ts';
 import { aliasesOf, prefixOf } from './config/sections/mirror.ts';
 import type { Log } from './http/log.ts';
+import { TooLargeError } from './mirror/downloads/download.ts';
 import { Downloads } from './mirror/downloads/downloads.ts';
 import type { Marks } from './mirror/marks.ts';
 import { createMirror } from './mirror/mirror.ts';
@@ -81,6 +82,7 @@ export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
   const downloads = new Downloads({
     folder: spoolOf(config),
     max: config.mirror.maxdownloads,
+    maxSize: largestOf(config),
     onBegin: ({ digest, size }) => space?.coming(digest, size),
     onEnd({ digest, size, received }, error) {
       space?.came(digest);
@@ -96,7 +98,9 @@ export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
     marks,
     offline,
     onFault(fault) {
-      log.error('what has come from an upstream cannot be kept', { ...fault });
+      if (fault.error instanceof TooLargeError) {
+        log.warn('a blob is larger than half of mirror.maxsize, and is not kept', { ...fault });
+      } else log.error('what has come from an upstream cannot be kept', { ...fault });
     },
     onEvent(event) {
       space?.used(event);
@@ -264,6 +268,11 @@ function spoolOf({ mirror, storage }: Config): string | undefined {
   const { name, parameters } = storage.driver;
   if (name !== 'filesystem') return undefined;
   return join(String(parameters.rootdirectory ?? '/var/lib/registry'), '_berth/mirror/incoming');
+}
+
+/** Half of what may be kept: one blob must not drive out all the others. @returns bytes; undefined: any */
+function largestOf({ mirror: { maxsize } }: Config): number | undefined {
+  return maxsize === undefined ? undefined : Math.floor(maxsize / 2);
 }
 
 function marksIn(driver: StorageDriver): Marks {

@@ -210,6 +210,46 @@ test('without a folder to gather it in, a blob goes from the upstream to the cli
   expect(faults).toMatchObject([{ reference: digest, error: { name: 'SpoolError' } }]);
 });
 
+describe('a blob that is larger than what is kept', () => {
+  const settings = { maxSize: layer.length - 1 };
+
+  test('goes from the upstream to each client', async () => {
+    const { repository, faults, store } = await mirrorOver(createInMemoryDriver(), [upstream.url], settings);
+    const { name, blobs } = repository('docker.io/team/app');
+    for (let count = 0; count < 2; count += 1) {
+      const found = await blobs.get(digest);
+      expect(found.descriptor.size).toBe(layer.length);
+      expect((await bytesOf(found)).equals(layer)).toBe(true);
+    }
+    await expect(store.repository(name).blobs.stat(digest)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' });
+    // The first one to find out, and then one for each.
+    expect(upstream.requests).toEqual([1, 2, 3].map(() => `GET team/app/blobs/${digest}`));
+    expect(faults[0]).toMatchObject({ reference: digest, error: { name: 'TooLargeError', size: layer.length } });
+  });
+
+  test('is not given when nobody knows how large it is', async () => {
+    upstream.instead = ({ method }, response) => {
+      response.writeHead(200, { 'transfer-encoding': 'chunked' });
+      response.end(method === 'HEAD' ? undefined : layer);
+      return true;
+    };
+    const { repository, downloads } = await mirrorOver(createInMemoryDriver(), [upstream.url], settings);
+    const { blobs } = repository('docker.io/team/app');
+    await expect(blobs.get(digest)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(downloads.running).toBe(0);
+  });
+
+  test('leaves those alone that are not', async () => {
+    const { repository, downloads, store } = await mirrorOver(createInMemoryDriver(), [upstream.url], {
+      maxSize: layer.length,
+    });
+    const { name, blobs } = repository('docker.io/team/app');
+    await bytesOf(await blobs.get(digest));
+    await vi.waitFor(() => expect(downloads.running).toBe(0));
+    expect(await store.repository(name).blobs.stat(digest)).toMatchObject({ size: layer.length });
+  });
+});
+
 test('a disk that is full in the middle of a blob does not break it off', async () => {
   const { append } = GrowingFile.prototype;
   const full = vi.spyOn(GrowingFile.prototype, 'append').mockImplementation(async function (this: GrowingFile, chunk) {

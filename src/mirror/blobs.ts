@@ -4,7 +4,7 @@ import { type Descriptor, octetStream } from '../oci/descriptor.ts';
 import { algorithmOf, type Digest, digestFromHash } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
 import type { Blob, Blobs, ByteRange, ContentReader, Registry } from '../registry/registry.ts';
-import { Download, type DownloadSource } from './downloads/download.ts';
+import { Download, type DownloadSource, TooLargeError } from './downloads/download.ts';
 import type { Downloads } from './downloads/downloads.ts';
 import { SpoolError } from './downloads/growing-file.ts';
 import { registryError, unlessUnknown } from './faults.ts';
@@ -92,6 +92,9 @@ export class MirroredBlobs {
     } catch (error) {
       if (!(error instanceof SpoolError)) throw error;
       this.#options.onFault({ upstream: upstream.name, repository: local, reference: digest, error });
+      if (error instanceof TooLargeError && error.size !== undefined) {
+        this.#known.set(keyOf(mirrored, digest), { size: error.size });
+      }
       const descriptor = await this.#stat(mirrored, digest, signal);
       report('miss', descriptor);
       return {
@@ -139,7 +142,10 @@ export class MirroredBlobs {
         await owners.claim(local);
       });
       const adopted = await unlessUnknown(adopt, 'BLOB_UNKNOWN');
-      if (adopted === undefined && downloads.ended === ended) downloads.of(this.#source(mirrored, digest));
+      if (adopted !== undefined || downloads.ended !== ended) continue;
+      // What is known not to be kept need not be begun.
+      downloads.checkSize(this.#known.get(keyOf(mirrored, digest))?.size ?? 0);
+      downloads.of(this.#source(mirrored, digest));
     }
   }
 

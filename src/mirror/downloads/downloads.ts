@@ -7,7 +7,7 @@ import { RegistryError } from '../../oci/errors.ts';
 import type { RepositoryName } from '../../oci/name.ts';
 import { UpstreamSlots } from '../slots.ts';
 import { untilAborted } from '../until-aborted.ts';
-import { Download, type DownloadSource } from './download.ts';
+import { Download, type DownloadSource, TooLargeError } from './download.ts';
 import { GrowingFile, SpoolError } from './growing-file.ts';
 
 export interface DownloadsOptions {
@@ -18,6 +18,8 @@ export interface DownloadsOptions {
   readonly folder?: string | undefined;
   /** How many blobs come at once from each upstream. Who asks for one more waits. */
   readonly max: number;
+  /** Blobs that are larger are not gathered. Bytes; default: any are. */
+  readonly maxSize?: number | undefined;
   /** Told of each download to which the upstream has agreed. */
   readonly onBegin?: (download: Download) => void;
   /** Told of each download that has ended, and why when it was not to its end. */
@@ -31,7 +33,7 @@ export interface Running {
   /**
    * Resolves when the upstream has agreed. When nobody waits for that any more, it is not asked.
    *
-   * @throws what the upstream says; SpoolError; the reason of the signal
+   * @throws what the upstream says; SpoolError, TooLargeError; the reason of the signal
    */
   begun(signal?: AbortSignal): Promise<Download>;
 }
@@ -43,10 +45,12 @@ export class Downloads {
   readonly #running = new Map<Digest, Beginning>();
   /** The folder of this process. */
   #own: Promise<string> | undefined;
+  readonly #maxSize: number;
   #ended = 0;
 
   constructor(options: DownloadsOptions) {
     this.#options = options;
+    this.#maxSize = options.maxSize ?? Number.POSITIVE_INFINITY;
     this.#slots = new UpstreamSlots(options.max);
   }
 
@@ -69,6 +73,11 @@ export class Downloads {
     await this.#running.get(digest)?.settled();
   }
 
+  /** @param size of a blob @throws TooLargeError when it would not be gathered */
+  checkSize(size: number): void {
+    if (size > this.#maxSize) throw new TooLargeError(size, this.#maxSize);
+  }
+
   /** Begins the download of a blob, unless one is under way. */
   of(source: DownloadSource): Running {
     const { digest } = source;
@@ -89,7 +98,7 @@ export class Downloads {
     try {
       leave = await this.#slots.of(source.upstream).take(aborter.signal);
       const createFile = (expected: number | undefined) => this.#createFile(expected);
-      const download = await Download.begin({ ...source, aborter, createFile });
+      const download = await Download.begin({ ...source, aborter, maxSize: this.#maxSize, createFile });
       this.#options.onBegin?.(download);
       const report = (error: unknown) => {
         end();

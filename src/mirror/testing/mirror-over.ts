@@ -18,6 +18,7 @@ export interface MirrorSettings {
   readonly client?: Partial<UpstreamClientOptions>;
   readonly mirror?: Partial<MirrorOptions>;
   readonly maxDownloads?: number;
+  readonly maxSize?: number;
   /** Default: one that is there. */
   readonly spool?: string;
 }
@@ -83,8 +84,8 @@ export async function mirrorOver(
     patience: 60_000,
     ...settings.upstream,
   };
-  const { maxDownloads: max = 10, spool = join(folder, 'spool') } = settings;
-  const downloads = new Downloads({ folder: spool, max, onEnd: () => {} });
+  const { maxDownloads: max = 10, maxSize, spool = join(folder, 'spool') } = settings;
+  const downloads = new Downloads({ folder: spool, max, maxSize, onEnd: () => {} });
   const hosted = createStorageRegistry({ driver });
   const store = createStorageRegistry({ driver, validation: { ...defaultValidation, references: false } });
   const events: MirrorEvent[] = [];
