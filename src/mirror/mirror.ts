@@ -9,7 +9,7 @@ import { MirroredManifests } from './manifests.ts';
 import type { Marks } from './marks.ts';
 import { type Mirrored, Names } from './naming.ts';
 import { Owners } from './owners.ts';
-import { createMirroredReferrers } from './referrers.ts';
+import { MirroredReferrers } from './referrers.ts';
 import { UpstreamSlots } from './slots.ts';
 import { MirroredTags } from './tags.ts';
 import type { MirrorEvent, MirrorFault, Sent, Upstream } from './upstream.ts';
@@ -53,6 +53,7 @@ export function createMirror(options: MirrorOptions): Registry {
   const manifests = new MirroredManifests({ store, marks, owners, slots, now, onEvent, onFault });
   const blobs = new MirroredBlobs({ store, owners, downloads, slots, onEvent, onFault });
   const tags = new MirroredTags({ slots, onEvent });
+  const referrers = new MirroredReferrers({ slots, onEvent });
   /** Names without a prefix. */
   const pushed = new LRUCache<RepositoryName, true>({ max: 10_000, ttl: pushTime });
 
@@ -76,7 +77,7 @@ export function createMirror(options: MirrorOptions): Registry {
         },
       },
       tags: { ...kept.tags, list: tags.list(mirrored, kept.tags) },
-      referrers: createMirroredReferrers(mirrored, kept.referrers, onEvent),
+      referrers: { list: referrers.list(mirrored, kept.referrers) },
     };
   }
 
