@@ -117,6 +117,33 @@ describe('another repository', () => {
     await expect(repository('docker.io/team/portal').blobs.get(digest)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
 
+  test('gets what somebody has pushed only when the upstream gives the bytes, whatever HEAD says', async () => {
+    const { repository, downloads, hosted } = await mirrorOver(createInMemoryDriver(), [upstream.url]);
+    const secret = Buffer.from('a secret of the house');
+    const hidden = digestOf(secret);
+    const bytes = async function* () {
+      yield secret;
+    };
+    await hosted.repository(repository('team/private').name).uploads.put(hidden, bytes());
+    upstream.instead = (request, response, url) => {
+      if (!url.pathname.startsWith('/v2/evil/')) return false;
+      response.writeHead(200, { 'content-length': secret.length });
+      response.end(request.method === 'HEAD' ? undefined : Buffer.alloc(secret.length));
+      return true;
+    };
+    const stolen = repository('docker.io/evil/app').blobs.get(hidden);
+    await expect(stolen.then((blob) => bytesOf(blob))).rejects.toThrow('other bytes');
+    // Who has the bytes needs no secret, and those who come after him neither.
+    upstream.push('team/honest', imageOf(secret));
+    upstream.push('team/next', imageOf(secret));
+    const honest = await bytesOf(await repository('docker.io/team/honest').blobs.get(hidden));
+    expect(honest.equals(secret)).toBe(true);
+    await vi.waitFor(() => expect(downloads.running).toBe(0));
+    upstream.requests.length = 0;
+    await repository('docker.io/team/next').blobs.get(hidden);
+    expect(upstream.requests).toEqual([`HEAD team/next/blobs/${hidden}`]);
+  });
+
   test('that joins a download is linked, and hears nothing of what the first one was told', async () => {
     let go = () => {};
     const held = new Promise<void>((resolve) => {
@@ -181,6 +208,46 @@ test('without a folder to gather it in, a blob goes from the upstream to the cli
   expect((await bytesOf(found)).equals(layer)).toBe(true);
   expect((await bytesOf(found, { start: 7, end: 99 })).equals(layer.subarray(7, 100))).toBe(true);
   expect(faults).toMatchObject([{ reference: digest, error: { name: 'SpoolError' } }]);
+});
+
+describe('a blob that is larger than what is kept', () => {
+  const settings = { maxSize: layer.length - 1 };
+
+  test('goes from the upstream to each client', async () => {
+    const { repository, faults, store } = await mirrorOver(createInMemoryDriver(), [upstream.url], settings);
+    const { name, blobs } = repository('docker.io/team/app');
+    for (let count = 0; count < 2; count += 1) {
+      const found = await blobs.get(digest);
+      expect(found.descriptor.size).toBe(layer.length);
+      expect((await bytesOf(found)).equals(layer)).toBe(true);
+    }
+    await expect(store.repository(name).blobs.stat(digest)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' });
+    // The first one to find out, and then one for each.
+    expect(upstream.requests).toEqual([1, 2, 3].map(() => `GET team/app/blobs/${digest}`));
+    expect(faults[0]).toMatchObject({ reference: digest, error: { name: 'TooLargeError', size: layer.length } });
+  });
+
+  test('is not given when nobody knows how large it is', async () => {
+    upstream.instead = ({ method }, response) => {
+      response.writeHead(200, { 'transfer-encoding': 'chunked' });
+      response.end(method === 'HEAD' ? undefined : layer);
+      return true;
+    };
+    const { repository, downloads } = await mirrorOver(createInMemoryDriver(), [upstream.url], settings);
+    const { blobs } = repository('docker.io/team/app');
+    await expect(blobs.get(digest)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(downloads.running).toBe(0);
+  });
+
+  test('leaves those alone that are not', async () => {
+    const { repository, downloads, store } = await mirrorOver(createInMemoryDriver(), [upstream.url], {
+      maxSize: layer.length,
+    });
+    const { name, blobs } = repository('docker.io/team/app');
+    await bytesOf(await blobs.get(digest));
+    await vi.waitFor(() => expect(downloads.running).toBe(0));
+    expect(await store.repository(name).blobs.stat(digest)).toMatchObject({ size: layer.length });
+  });
 });
 
 test('a disk that is full in the middle of a blob does not break it off', async () => {

@@ -4,13 +4,14 @@ import { type Descriptor, octetStream } from '../oci/descriptor.ts';
 import { algorithmOf, type Digest, digestFromHash } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
 import type { Blob, Blobs, ByteRange, ContentReader, Registry } from '../registry/registry.ts';
-import { Download, type DownloadSource } from './downloads/download.ts';
+import { Download, type DownloadSource, TooLargeError } from './downloads/download.ts';
 import type { Downloads } from './downloads/downloads.ts';
 import { SpoolError } from './downloads/growing-file.ts';
 import { registryError, unlessUnknown } from './faults.ts';
 import type { Mirrored } from './naming.ts';
 import type { Owners } from './owners.ts';
-import { untilAborted } from './until-aborted.ts';
+import { Questions } from './questions.ts';
+import type { UpstreamSlots } from './slots.ts';
 import { isUpstreamError } from './upstream/errors.ts';
 import type { MirrorEvent, MirrorFault, Upstream } from './upstream.ts';
 
@@ -18,6 +19,8 @@ export interface MirroredBlobsOptions {
   readonly store: Registry;
   readonly owners: Owners;
   readonly downloads: Downloads;
+  /** For questions. */
+  readonly slots: UpstreamSlots;
   readonly onEvent: (event: MirrorEvent) => void;
   readonly onFault: (fault: MirrorFault) => void;
 }
@@ -31,8 +34,8 @@ const distrustTime = 3_600_000;
 /** The blobs of upstreams: from the storage where they are, else from the upstream, once for all who ask. */
 export class MirroredBlobs {
   readonly #options: MirroredBlobsOptions;
-  /** By repository and digest: who asks while somebody asks hears the same. */
-  readonly #asking = new Map<string, Promise<number | undefined>>();
+  /** How long blobs are. */
+  readonly #questions: Questions<number | undefined>;
   /** What upstreams said they have, with its size, and what they do not have. */
   readonly #known = new LRUCache<string, { size: number | undefined }>({ max: 10_000, ttl: answerTime });
   readonly #refused = new LRUCache<string, { error: unknown }>({ max: 10_000, ttl: answerTime });
@@ -41,6 +44,7 @@ export class MirroredBlobs {
 
   constructor(options: MirroredBlobsOptions) {
     this.#options = options;
+    this.#questions = new Questions(options.slots);
   }
 
   /** Those of one repository. */
@@ -88,6 +92,9 @@ export class MirroredBlobs {
     } catch (error) {
       if (!(error instanceof SpoolError)) throw error;
       this.#options.onFault({ upstream: upstream.name, repository: local, reference: digest, error });
+      if (error instanceof TooLargeError && error.size !== undefined) {
+        this.#known.set(keyOf(mirrored, digest), { size: error.size });
+      }
       const descriptor = await this.#stat(mirrored, digest, signal);
       report('miss', descriptor);
       return {
@@ -129,11 +136,16 @@ export class MirroredBlobs {
       if (refused !== undefined) throw refused.error;
       // One that was under way when we looked may be there now.
       if (downloads.ended !== ended || downloads.find(digest) !== undefined) continue;
-      const adopted = await kept.adopt(digest, async (size) => {
+      const adopt = kept.adopt(digest, async (size) => {
+        await this.#checkShared(mirrored, digest);
         await this.#prove(mirrored, digest, size, signal);
         await owners.claim(local);
       });
-      if (adopted === undefined && downloads.ended === ended) downloads.begin(this.#source(mirrored, digest));
+      const adopted = await unlessUnknown(adopt, 'BLOB_UNKNOWN');
+      if (adopted !== undefined || downloads.ended !== ended) continue;
+      // What is known not to be kept need not be begun.
+      downloads.checkSize(this.#known.get(keyOf(mirrored, digest))?.size ?? 0);
+      downloads.begin(this.#source(mirrored, digest));
     }
   }
 
@@ -162,6 +174,7 @@ export class MirroredBlobs {
       },
       async store(content, repository) {
         await owners.claim(repository);
+        await owners.bring(digest);
         const { blobs, uploads } = store.repository(repository);
         // It may have come another way meanwhile; for all but the first it is there.
         if ((await blobs.adopt(digest, async () => {})) === undefined) await uploads.put(digest, content());
@@ -242,22 +255,30 @@ export class MirroredBlobs {
     }
   }
 
+  /**
+   * What only hosted repositories have is not for whoever says that he has it, too: he must give the bytes.
+   *
+   * @throws RegistryError BLOB_UNKNOWN
+   */
+  async #checkShared({ upstream }: Mirrored<Upstream>, digest: Digest): Promise<void> {
+    // Without a prefix all that is there is the upstream's.
+    if (upstream.prefix === '' || (await this.#options.owners.isBrought(digest))) return;
+    throw new RegistryError('BLOB_UNKNOWN', { detail: { digest } });
+  }
+
   /** That the upstream has it in this very repository: what others have is not for who may read this one. */
   async #prove(mirrored: Mirrored<Upstream>, digest: Digest, size: number, signal?: AbortSignal): Promise<void> {
     if ((await this.#head(mirrored, digest, signal)) === size) return;
     // It does not say how long it is, or something else: only the bytes themselves prove it.
-    await this.#once(
-      `${keyOf(mirrored, digest)} verified`,
-      async () => {
-        const { upstream, remote } = mirrored;
-        const hash = createHash(algorithmOf(digest));
-        const blob = await upstream.client.openBlob(remote, digest);
-        for await (const chunk of blob.body) hash.update(chunk);
-        if (digestFromHash(algorithmOf(digest), hash) === digest) return size;
-        throw new RegistryError('UNAVAILABLE', { message: `${upstream.name} has other bytes under ${digest}` });
-      },
-      signal,
-    );
+    const { upstream, remote } = mirrored;
+    const verify = async (aborted: AbortSignal) => {
+      const hash = createHash(algorithmOf(digest));
+      const blob = await upstream.client.openBlob(remote, digest, {}, aborted);
+      for await (const chunk of blob.body) hash.update(chunk);
+      if (digestFromHash(algorithmOf(digest), hash) === digest) return size;
+      throw new RegistryError('UNAVAILABLE', { message: `${upstream.name} has other bytes under ${digest}` });
+    };
+    await this.#questions.of(upstream.name, `${keyOf(mirrored, digest)} verified`, verify).answer(signal);
     this.#known.set(keyOf(mirrored, digest), { size });
   }
 
@@ -269,9 +290,9 @@ export class MirroredBlobs {
     if (known !== undefined) return known.size;
     const refused = this.#refused.get(key);
     if (refused !== undefined) throw refused.error;
-    const ask = async () => {
+    const ask = async (aborted: AbortSignal) => {
       try {
-        const size = await upstream.client.headBlob(remote, digest);
+        const size = await upstream.client.headBlob(remote, digest, aborted);
         this.#known.set(key, { size });
         return size;
       } catch (error) {
@@ -279,17 +300,7 @@ export class MirroredBlobs {
         throw error;
       }
     };
-    return this.#once(key, ask, signal);
-  }
-
-  /** Asks unless somebody asks already. No signal for what is asked: others may wait for the same. */
-  #once(key: string, ask: () => Promise<number | undefined>, signal?: AbortSignal): Promise<number | undefined> {
-    let asking = this.#asking.get(key);
-    if (asking === undefined) {
-      asking = ask().finally(() => this.#asking.delete(key));
-      this.#asking.set(key, asking);
-    }
-    return untilAborted(asking, signal);
+    return this.#questions.of(upstream.name, key, ask).answer(signal);
   }
 
   #heard(mirrored: Mirrored<Upstream>, digest: Digest, error: unknown): void {

@@ -142,26 +142,56 @@ describe('an upstream that cannot be asked', () => {
   });
 });
 
-test('who leaves waits no longer; what he asked for comes all the same', async () => {
-  let answer = () => {};
-  const held = new Promise<void>((resolve) => {
-    answer = resolve;
-  });
-  upstream.instead = (_, response, url) => {
-    void held.then(() => {
-      upstream.instead = () => false;
-      response.writeHead(307, { location: `${upstream.url}${url.pathname}` }).end();
+test('what nobody waits for any more is given up, and asked for anew by who comes next', async () => {
+  let broken = 0;
+  upstream.instead = (request) => {
+    request.once('close', () => {
+      broken += 1;
     });
     return true;
   };
-  const { repository, marks } = await mirrorOver(createInMemoryDriver(), [upstream.url]);
-  const aborter = new AbortController();
-  const found = repository(name).manifests.get(latest, aborter.signal);
+  const { repository } = await mirrorOver(createInMemoryDriver(), [upstream.url]);
+  const { manifests } = repository(name);
+  const aborters = [new AbortController(), new AbortController()];
+  const found = aborters.map(({ signal }) => manifests.get(latest, signal));
   await vi.waitFor(() => expect(upstream.requests).toHaveLength(1));
+  aborters[0]?.abort(new Error('the client has gone'));
+  await expect(found[0]).rejects.toThrow('the client has gone');
+  expect(broken).toBe(0);
+  aborters[1]?.abort(new Error('this one, too'));
+  await expect(found[1]).rejects.toThrow('this one, too');
+  await vi.waitFor(() => expect(broken).toBe(1));
+  upstream.instead = () => false;
+  expect((await manifests.get(latest)).descriptor.digest).toBe(one.digest);
+});
+
+test('of more questions than an upstream is asked at once the last ones wait, and go when who asked them leaves', async () => {
+  const held: (() => void)[] = [];
+  upstream.instead = (_, response) => {
+    held.push(() => response.writeHead(404).end());
+    return true;
+  };
+  const settings = { mirror: { maxQuestions: 2 } };
+  const { repository } = await mirrorOver(createInMemoryDriver(), [upstream.url], settings);
+  const { manifests } = repository(name);
+  const aborter = new AbortController();
+  const found = ['a', 'b', 'c', 'd'].map((tag) => {
+    const asked = manifests.get(parseTag(tag), tag === 'c' ? aborter.signal : undefined);
+    asked.catch(() => undefined);
+    return asked;
+  });
+  await vi.waitFor(() => expect(held).toHaveLength(2));
   aborter.abort(new Error('the client has gone'));
-  await expect(found).rejects.toThrow('the client has gone');
-  answer();
-  await vi.waitFor(() => expect(marks.has(mark)).toBe(true));
+  await expect(found[2]).rejects.toThrow('the client has gone');
+  upstream.instead = (_, response) => {
+    response.writeHead(404).end();
+    return true;
+  };
+  for (const answer of held) answer();
+  for (const asked of [found[0], found[1], found[3]]) {
+    await expect(asked).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN' });
+  }
+  expect(upstream.requests.toSorted()).toEqual(['a', 'b', 'd'].map((tag) => `HEAD team/app/manifests/${tag}`));
 });
 
 test('a storage that takes nothing does not keep the manifest from the client, and says what is wrong', async () => {
@@ -183,6 +213,9 @@ test('a tag whose mark cannot be written is served stale all the same', async ()
         },
         isClaimed: async () => true,
         claim: async () => {},
+        withdraw: async () => {},
+        isBrought: async () => true,
+        bring: async () => {},
       },
     },
   });

@@ -7,6 +7,8 @@ import { allowsStale, registryError, unlessUnknown } from './faults.ts';
 import type { Mark, Marks } from './marks.ts';
 import type { Mirrored } from './naming.ts';
 import type { Owners } from './owners.ts';
+import { type Question, Questions } from './questions.ts';
+import type { UpstreamSlots } from './slots.ts';
 import { untilAborted } from './until-aborted.ts';
 import { isUpstreamError } from './upstream/errors.ts';
 import type { MirrorEvent, MirrorFault, Upstream } from './upstream.ts';
@@ -15,6 +17,8 @@ export interface MirroredManifestsOptions {
   readonly store: Registry;
   readonly marks: Marks;
   readonly owners: Owners;
+  /** For questions. */
+  readonly slots: UpstreamSlots;
   readonly now: () => number;
   readonly onEvent: (event: MirrorEvent) => void;
   readonly onFault: (fault: MirrorFault) => void;
@@ -28,22 +32,15 @@ const negativeTime = 30_000;
 
 type Answer = { readonly manifest: Manifest; readonly outcome: MirrorEvent['outcome']; readonly error?: unknown };
 
-/** What an upstream is being asked. */
-interface Asking {
-  readonly answer: Promise<Answer>;
-  /** In milliseconds since 1970. */
-  readonly since: number;
-}
-
 /** Answers for the manifests of upstreams: from the storage while that is known to be right, else from the upstream. */
 export class MirroredManifests {
   readonly #options: MirroredManifestsOptions;
-  /** By repository and reference: who asks while somebody asks hears the same. */
-  readonly #asking = new Map<string, Asking>();
+  readonly #questions: Questions<Answer>;
   readonly #refused = new LRUCache<string, { error: unknown }>({ max: 10_000, ttl: negativeTime });
 
   constructor(options: MirroredManifestsOptions) {
     this.#options = options;
+    this.#questions = new Questions(options.slots, options.now);
   }
 
   /** @throws RegistryError MANIFEST_UNKNOWN, TOOMANYREQUESTS, UNAVAILABLE */
@@ -64,16 +61,22 @@ export class MirroredManifests {
     kept: Manifest | undefined,
     signal: AbortSignal | undefined,
   ): Promise<Answer> {
-    if (kept === undefined) return untilAborted(this.#ask(mirrored, reference, kept).answer, signal);
-    if (isDigest(reference) || (await this.#isFresh(mirrored, reference))) return { manifest: kept, outcome: 'hit' };
-    const { answer, since } = this.#ask(mirrored, reference, kept);
-    const { patience, name } = mirrored.upstream;
-    const left = patience - (this.#options.now() - since);
-    if ((await isSettledWithin(answer, left, signal)) || !(await this.#mayBeStale(mirrored, reference))) {
-      return untilAborted(answer, signal);
+    if (kept !== undefined && (isDigest(reference) || (await this.#isFresh(mirrored, reference)))) {
+      return { manifest: kept, outcome: 'hit' };
     }
-    // It goes on, for who comes next.
-    return { manifest: kept, outcome: 'stale', error: new Error(`${name} has not answered within ${patience} ms`) };
+    const refused = this.#refused.get(keyOf(mirrored, reference));
+    if (refused !== undefined) return this.#instead(mirrored, reference, kept, refused.error);
+    const question = this.#ask(mirrored, reference, kept);
+    if (kept === undefined) return question.answer(signal);
+    return question.heardBy(async (answer) => {
+      const { patience, name } = mirrored.upstream;
+      const left = patience - (this.#options.now() - question.since);
+      if ((await isSettledWithin(answer, left, signal)) || !(await this.#mayBeStale(mirrored, reference))) {
+        return untilAborted(answer, signal);
+      }
+      question.goOn();
+      return { manifest: kept, outcome: 'stale', error: new Error(`${name} has not answered within ${patience} ms`) };
+    });
   }
 
   #storeOf({ local }: Mirrored<Upstream>): Repository {
@@ -90,39 +93,32 @@ export class MirroredManifests {
     return Math.abs(this.#options.now() - checked);
   }
 
-  /** Never rejects unheard: whoever asked may have left. */
-  #ask(mirrored: Mirrored<Upstream>, reference: Reference, kept: Manifest | undefined): Asking {
-    const key = `${mirrored.local} ${reference}`;
-    const running = this.#asking.get(key);
-    if (running !== undefined) return running;
-    const answer = this.#askUpstream(mirrored, reference, kept, key).finally(() => this.#asking.delete(key));
-    answer.catch(() => undefined);
-    const asking = { answer, since: this.#options.now() };
-    this.#asking.set(key, asking);
-    return asking;
+  #ask(mirrored: Mirrored<Upstream>, reference: Reference, kept: Manifest | undefined): Question<Answer> {
+    const key = keyOf(mirrored, reference);
+    return this.#questions.of(mirrored.upstream.name, key, async (signal) => {
+      try {
+        return await this.#fetch(mirrored, reference, kept, signal);
+      } catch (error) {
+        const isMissing = isUpstreamError(error, 'missing');
+        if (isMissing || isUpstreamError(error, 'denied')) this.#refused.set(key, { error });
+        // Else it would come back when the upstream is down.
+        if (isMissing && kept !== undefined) await this.#forget(mirrored, reference);
+        return this.#instead(mirrored, reference, kept, error);
+      }
+    });
   }
 
-  async #askUpstream(
+  /** What there is in place of what the upstream did not give. @throws what clients are told */
+  async #instead(
     mirrored: Mirrored<Upstream>,
     reference: Reference,
     kept: Manifest | undefined,
-    key: string,
+    error: unknown,
   ): Promise<Answer> {
-    const refused = this.#refused.get(key);
-    try {
-      if (refused !== undefined) throw refused.error;
-      // No signal: others may wait for the same, and what comes is kept for the next one in any case.
-      return await this.#fetch(mirrored, reference, kept);
-    } catch (error) {
-      const isMissing = isUpstreamError(error, 'missing');
-      if (refused === undefined && (isMissing || isUpstreamError(error, 'denied'))) this.#refused.set(key, { error });
-      // Else it would come back when the upstream is down.
-      if (isMissing && kept !== undefined) await this.#forget(mirrored, reference);
-      if (kept !== undefined && allowsStale(error) && (await this.#mayBeStale(mirrored, reference))) {
-        return { manifest: kept, outcome: 'stale', error };
-      }
-      throw registryError(error, 'MANIFEST_UNKNOWN', { name: mirrored.local, reference });
+    if (kept !== undefined && allowsStale(error) && (await this.#mayBeStale(mirrored, reference))) {
+      return { manifest: kept, outcome: 'stale', error };
     }
+    throw registryError(error, 'MANIFEST_UNKNOWN', { name: mirrored.local, reference });
   }
 
   async #mayBeStale(mirrored: Mirrored<Upstream>, reference: Reference): Promise<boolean> {
@@ -139,11 +135,17 @@ export class MirroredManifests {
     return upstream.maxStale > 0;
   }
 
-  async #fetch(mirrored: Mirrored<Upstream>, reference: Reference, kept: Manifest | undefined): Promise<Answer> {
+  /** What has come is kept in any case. */
+  async #fetch(
+    mirrored: Mirrored<Upstream>,
+    reference: Reference,
+    kept: Manifest | undefined,
+    signal: AbortSignal,
+  ): Promise<Answer> {
     const { upstream, remote } = mirrored;
     if (!isDigest(reference)) {
       // Asking for the digest alone is what registries do not count.
-      const descriptor = await upstream.client.headManifest(remote, reference, accept);
+      const descriptor = await upstream.client.headManifest(remote, reference, accept, signal);
       const known =
         descriptor.digest === kept?.descriptor.digest
           ? kept
@@ -153,7 +155,7 @@ export class MirroredManifests {
         return { manifest: known, outcome: 'hit' };
       }
     }
-    const manifest = await upstream.client.getManifest(remote, reference, accept);
+    const manifest = await upstream.client.getManifest(remote, reference, accept, signal);
     await this.#keep(mirrored, reference, manifest);
     return { manifest, outcome: 'miss' };
   }
@@ -191,6 +193,10 @@ export class MirroredManifests {
   #mark({ local }: Mirrored<Upstream>, tag: Tag, checked: number): Promise<void> {
     return this.#options.marks.put(local, tag, { checked });
   }
+}
+
+function keyOf({ local }: Mirrored<Upstream>, reference: Reference): string {
+  return `${local} ${reference}`;
 }
 
 /** Whether a promise settles in time. @throws the reason of the signal */

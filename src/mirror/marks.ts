@@ -1,3 +1,4 @@
+import type { Digest } from '../oci/digest.ts';
 import type { RepositoryName, Tag } from '../oci/name.ts';
 
 /** What is known of a tag of an upstream, beside the manifest that it points to here. */
@@ -8,7 +9,7 @@ export interface Mark {
 
 /**
  * Where marks are kept; all processes that serve one storage share them. Each call may be I/O, and claims are asked after with
- * each request: see `remembered-claims.ts`.
+ * each request: see `remembered-marks.ts`.
  */
 export interface Marks {
   get(name: RepositoryName, tag: Tag): Promise<Mark | undefined>;
@@ -16,4 +17,9 @@ export interface Marks {
   /** Whether a repository was {@link claim}ed: what is in it has come from an upstream. */
   isClaimed(name: RepositoryName): Promise<boolean>;
   claim(name: RepositoryName): Promise<void>;
+  /** Takes a claim back. */
+  withdraw(name: RepositoryName): Promise<void>;
+  /** Whether an upstream has given a blob once, so that it is no secret of a hosted repository. The blob itself may have gone. */
+  isBrought(digest: Digest): Promise<boolean>;
+  bring(digest: Digest): Promise<void>;
 }

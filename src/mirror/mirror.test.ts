@@ -163,6 +163,9 @@ const claimedAll = {
   put: async () => expect.unreachable(),
   isClaimed: async () => true,
   claim: async () => expect.unreachable(),
+  withdraw: async () => expect.unreachable(),
+  isBrought: async () => true,
+  bring: async () => expect.unreachable(),
 };
 
 describe('tags', () => {

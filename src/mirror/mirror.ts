@@ -9,7 +9,8 @@ import { MirroredManifests } from './manifests.ts';
 import type { Marks } from './marks.ts';
 import { type Mirrored, Names } from './naming.ts';
 import { Owners } from './owners.ts';
-import { createMirroredReferrers } from './referrers.ts';
+import { MirroredReferrers } from './referrers.ts';
+import { UpstreamSlots } from './slots.ts';
 import { MirroredTags } from './tags.ts';
 import type { MirrorEvent, MirrorFault, Sent, Upstream } from './upstream.ts';
 
@@ -23,6 +24,8 @@ export interface MirrorOptions {
   readonly marks: Marks;
   /** Whether what is kept is served as it is, and nobody is asked and nothing is kept. Default: false. */
   readonly offline?: boolean;
+  /** What an upstream is asked at once, without the blobs that come: who has one more question waits. Default: 64. */
+  readonly maxQuestions?: number;
   readonly onEvent: (event: MirrorEvent) => void;
   /** Told of each answer that begins. Default: nobody. */
   readonly onSent?: (sent: Sent) => void;
@@ -42,13 +45,15 @@ const pushTime = 600_000;
  * to know whether it has pushed it.
  */
 export function createMirror(options: MirrorOptions): Registry {
-  const { hosted, store, upstreams, downloads, marks, offline = false, now = Date.now } = options;
+  const { hosted, store, upstreams, downloads, marks, offline = false, maxQuestions = 64, now = Date.now } = options;
   const { onEvent, onSent = () => undefined, onFault } = options;
   const names = new Names(upstreams);
   const owners = new Owners(hosted, marks);
-  const manifests = new MirroredManifests({ store, marks, owners, now, onEvent, onFault });
-  const blobs = new MirroredBlobs({ store, owners, downloads, onEvent, onFault });
-  const tags = new MirroredTags(onEvent);
+  const slots = new UpstreamSlots(maxQuestions);
+  const manifests = new MirroredManifests({ store, marks, owners, slots, now, onEvent, onFault });
+  const blobs = new MirroredBlobs({ store, owners, downloads, slots, onEvent, onFault });
+  const tags = new MirroredTags({ slots, onEvent });
+  const referrers = new MirroredReferrers({ slots, onEvent });
   /** Names without a prefix. */
   const pushed = new LRUCache<RepositoryName, true>({ max: 10_000, ttl: pushTime });
 
@@ -72,7 +77,7 @@ export function createMirror(options: MirrorOptions): Registry {
         },
       },
       tags: { ...kept.tags, list: tags.list(mirrored, kept.tags) },
-      referrers: createMirroredReferrers(mirrored, kept.referrers, onEvent),
+      referrers: { list: referrers.list(mirrored, kept.referrers) },
     };
   }
 

@@ -51,3 +51,21 @@ export class Slots {
     }
   }
 }
+
+/** As many for each upstream: one that is slow keeps nobody from the others. */
+export class UpstreamSlots {
+  readonly #count: number;
+  readonly #slots = new Map<string, Slots>();
+
+  constructor(count: number) {
+    this.#count = count;
+  }
+
+  of(upstream: string): Slots {
+    const known = this.#slots.get(upstream);
+    if (known !== undefined) return known;
+    const slots = new Slots(this.#count);
+    this.#slots.set(upstream, slots);
+    return slots;
+  }
+}

@@ -3,7 +3,8 @@ import type { RepositoryName, Tag } from '../oci/name.ts';
 import type { Tags } from '../registry/registry.ts';
 import { allowsStale, registryError } from './faults.ts';
 import type { Mirrored } from './naming.ts';
-import { untilAborted } from './until-aborted.ts';
+import { Questions } from './questions.ts';
+import type { UpstreamSlots } from './slots.ts';
 import { UpstreamError } from './upstream/errors.ts';
 import type { MirrorEvent, Upstream } from './upstream.ts';
 
@@ -15,21 +16,28 @@ const maxPages = 500;
 const listTime = 60_000;
 const memory = 500_000;
 
+export interface MirroredTagsOptions {
+  /** For questions. */
+  readonly slots: UpstreamSlots;
+  readonly onEvent: (event: MirrorEvent) => void;
+}
+
 /**
  * The tags of upstreams. As upstreams have them in an order of their own, and clients go by byte order, a list is read to its end
  * before the first tag of it is given, and remembered for the pages that follow.
  */
 export class MirroredTags {
   readonly #onEvent: (event: MirrorEvent) => void;
-  readonly #asking = new Map<RepositoryName, Promise<readonly Tag[]>>();
+  readonly #questions: Questions<readonly Tag[]>;
   readonly #lists = new LRUCache<RepositoryName, readonly Tag[]>({
     maxSize: memory,
     sizeCalculation: (tags) => tags.length + 1,
     ttl: listTime,
   });
 
-  constructor(onEvent: (event: MirrorEvent) => void) {
+  constructor({ slots, onEvent }: MirroredTagsOptions) {
     this.#onEvent = onEvent;
+    this.#questions = new Questions(slots);
   }
 
   /** What the upstream has; what is kept, when it cannot be asked. */
@@ -71,21 +79,17 @@ export class MirroredTags {
     const { local } = mirrored;
     const known = isFirst ? undefined : this.#lists.get(local);
     if (known !== undefined) return known;
-    let asking = this.#asking.get(local);
-    if (asking === undefined) {
-      asking = ask(mirrored).finally(() => this.#asking.delete(local));
-      this.#asking.set(local, asking);
-    }
-    const tags = await untilAborted(asking, signal);
+    const question = this.#questions.of(mirrored.upstream.name, local, (aborted) => ask(mirrored, aborted));
+    const tags = await question.answer(signal);
     this.#lists.set(local, tags);
     return tags;
   }
 }
 
-async function ask({ upstream, remote }: Mirrored<Upstream>): Promise<readonly Tag[]> {
+async function ask({ upstream, remote }: Mirrored<Upstream>, signal: AbortSignal): Promise<readonly Tag[]> {
   const { client, name } = upstream;
   const all = new Set<Tag>();
-  let page = await client.listTags(remote, { n: pageSize });
+  let page = await client.listTags(remote, { n: pageSize }, signal);
   for (let count = 1; ; count++) {
     const before = all.size;
     for (const tag of page.tags) all.add(tag);
@@ -96,6 +100,6 @@ async function ask({ upstream, remote }: Mirrored<Upstream>): Promise<readonly T
       const info = { upstream: name, endpoint: '', request: `GET ${remote}/tags/list` };
       throw new UpstreamError('invalid', info, { reason: 'a list of tags without an end' });
     }
-    page = await client.listTags(remote, { next: page.next });
+    page = await client.listTags(remote, { next: page.next }, signal);
   }
 }

@@ -38,6 +38,11 @@ export function openSpace(config: Config, { upstreams, marks, store, driver, log
   });
 }
 
+/** Half of what may be kept: one blob must not drive out all the others. @returns bytes; undefined: any */
+export function largestOf({ mirror: { maxsize } }: Config): number | undefined {
+  return maxsize === undefined ? undefined : Math.floor(maxsize / 2);
+}
+
 const messages: Readonly<Record<SpaceEvent['type'], readonly ['info' | 'warn' | 'error', string]>> = {
   evicted: ['info', 'the mirror has dropped what was not asked for'],
   full: ['warn', 'the mirror has more than mirror.maxsize, and nothing of it may go now'],

@@ -9,7 +9,6 @@ import { imageOf, startUpstreamRegistry } from '../mirror/testing/upstream-regis
 import { createLog } from '../observe/log.ts';
 import { type Digest, digestOf } from '../oci/digest.ts';
 import { parseRepositoryName } from '../oci/name.ts';
-import type { Registry } from '../registry/registry.ts';
 import { createStorageRegistry } from '../registry/storage-registry.ts';
 import { createSharedStore } from '../shared-store.ts';
 import { type OpenMirror, openMirror } from './open-mirror.ts';
@@ -18,12 +17,12 @@ import { readMirrorStatus, statusStore } from './status.ts';
 const log = createLog({ level: 'error', formatter: 'text', accessLog: false });
 
 /** Opens what a file asks for. */
-async function opened(text: string, use: (mirror: OpenMirror, hosted: Registry) => unknown): Promise<void> {
+async function opened(text: string, use: (mirror: OpenMirror) => unknown): Promise<void> {
   const { config } = await loadText(text);
   const driver = createDriver('inmemory', {});
   const registry = createStorageRegistry({ driver });
   const mirror = openMirror(config, { hosted: registry, store: registry, driver, log, userAgent: 'berth/test' });
-  await use(mirror, registry);
+  await use(mirror);
   await mirror.close();
 }
 
@@ -39,8 +38,8 @@ test.each([
 test.each([
   ['mirrors nothing', fileWith('')],
   ['has a proxy of nothing', fileWith('proxy: {ttl: 1h}')],
-])('a registry that %s is itself', async (_, text) => {
-  await opened(text, ({ report, registry }, hosted) => expect([report, registry]).toEqual([undefined, hosted]));
+])('a registry that %s asks nobody', async (_, text) => {
+  await opened(text, ({ report, upstreams }) => expect([report, upstreams]).toEqual([undefined, []]));
 });
 
 test('what cannot be deleted at the end keeps the rest from nothing', async () => {

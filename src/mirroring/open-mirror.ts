@@ -1,17 +1,19 @@
 import type { StorageDriver } from '../../storage-drivers/driver.ts';
 import type { Config } from '../config/schema.ts';
 import type { Log } from '../http/log.ts';
+import { TooLargeError } from '../mirror/downloads/download.ts';
 import { Downloads } from '../mirror/downloads/downloads.ts';
 import { createMirror } from '../mirror/mirror.ts';
-import { rememberClaims } from '../mirror/remembered-claims.ts';
+import { rememberMarks } from '../mirror/remembered-marks.ts';
 import { Statistics, type UpstreamReport } from '../mirror/statistics.ts';
 import type { UpstreamEvent } from '../mirror/upstream/events.ts';
 import type { Upstream } from '../mirror/upstream.ts';
+import { withWithdrawals } from '../mirror/withdrawals.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { Registry } from '../registry/registry.ts';
 import { restrict } from '../registry/restrict.ts';
 import { createSharedStore } from '../shared-store.ts';
-import { openSpace } from './configured-space.ts';
+import { largestOf, openSpace } from './configured-space.ts';
 import { isProxy } from './proxied-upstream.ts';
 import { spoolOf } from './spool.ts';
 import { keepMirrorStatus, statusStore } from './status.ts';
@@ -47,9 +49,11 @@ export interface OpenMirror {
   close(): Promise<void>;
 }
 
-/** Puts the mirror before a registry, as the section `mirror` or `proxy` asks; without upstreams it is the registry itself. Asks nobody yet. */
+/** Puts the mirror before a registry, as the section `mirror` or `proxy` asks; without upstreams nothing is mirrored. Asks nobody yet. */
 export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
-  const { hosted, driver, log } = parts;
+  const { driver, log } = parts;
+  const marks = rememberMarks(marksIn(driver));
+  const hosted = withWithdrawals(parts.hosted, marks);
   const proxy = isProxy(config.proxy) ? config.proxy : undefined;
   if (proxy === undefined && config.mirror.upstreams.length === 0) {
     const nothing = async () => {};
@@ -63,11 +67,11 @@ export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
     tell(log, event);
   };
   const upstreams = openUpstreams(config, { ...parts, happened });
-  const marks = rememberClaims(marksIn(driver));
   const space = offline ? undefined : openSpace(config, { ...parts, upstreams, marks });
   const downloads = new Downloads({
     folder: spoolOf(config),
     max: config.mirror.maxdownloads,
+    maxSize: largestOf(config),
     onBegin: (download) => space?.coming(download),
     onEnd(download, error) {
       space?.came(download);
@@ -84,7 +88,9 @@ export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
     marks,
     offline,
     onFault(fault) {
-      log.error('what has come from an upstream cannot be kept', { ...fault });
+      if (fault.error instanceof TooLargeError) {
+        log.warn('a blob is larger than half of mirror.maxsize, and is not kept', { ...fault });
+      } else log.error('what has come from an upstream cannot be kept', { ...fault });
     },
     onEvent(event) {
       space?.used(event);

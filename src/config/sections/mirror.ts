@@ -142,7 +142,10 @@ export const mirrorSection = z
     maxdownloads: count(1).default(32),
     /** What is fetched ahead by the clock. Default: nothing. */
     schedule: z.array(scheduled).default([]),
-    /** How much may be kept of all upstreams together; what was not asked for the longest goes first. Bytes; default: any. */
+    /**
+     * How much may be kept of all upstreams together; what was not asked for the longest goes first. A blob that is larger than
+     * half of it is not kept. Bytes; default: any.
+     */
     maxsize: byteSize.optional(),
     /** How long what nobody asks for is kept. Milliseconds; default: for ever. */
     maxage: duration('refused').optional(),

@@ -6,7 +6,7 @@ import type { RepositoryName } from '../../oci/name.ts';
 import type { ByteRange, ContentReader } from '../../registry/registry.ts';
 import { untilAborted } from '../until-aborted.ts';
 import type { UpstreamBlob } from '../upstream/blobs.ts';
-import type { GrowingFile } from './growing-file.ts';
+import { type GrowingFile, SpoolError } from './growing-file.ts';
 
 /** What a download needs of those who want it. */
 export interface DownloadSource {
@@ -31,11 +31,25 @@ export interface DownloadOptions extends DownloadSource {
   /** Makes the file in which the bytes are gathered. @param expected its size in the end, if that is known */
   createFile(expected: number | undefined): Promise<GrowingFile>;
   readonly aborter: AbortController;
+  /** Of what is larger nothing is gathered. Bytes. */
+  readonly maxSize: number;
 }
 
 /** A wrong byte somewhere: what came has another digest than was asked for. */
 export class DigestMismatchError extends Error {
   override readonly name = 'DigestMismatchError';
+}
+
+/** The blob is larger than what may be kept. What the upstream sends is none the worse. */
+export class TooLargeError extends SpoolError {
+  override readonly name = 'TooLargeError';
+  /** Bytes; undefined: the upstream does not say. */
+  readonly size: number | undefined;
+
+  constructor(size: number | undefined, maxSize: number) {
+    super(`a blob of ${size ?? 'even more'} bytes is not kept, as it is larger than ${maxSize}`);
+    this.size = size;
+  }
 }
 
 /** How often a connection that broke off without a single byte is made again, and how long is waited before. */
@@ -88,14 +102,16 @@ export class Download {
   /**
    * Resolves when the upstream has answered; when it does not say how long the blob is, not before it has sent it all.
    *
-   * @throws what `open` throws, what makes the download fail by then
+   * @throws TooLargeError, what `open` throws, what makes the download fail by then
    */
   static async begin(options: DownloadOptions): Promise<Download> {
-    const { signal } = options.aborter;
+    const { maxSize, aborter } = options;
+    const { signal } = aborter;
     const first = await options.open(0, signal);
     let download: Download;
     try {
       signal.throwIfAborted();
+      if (first.size !== undefined && first.size > maxSize) throw new TooLargeError(first.size, maxSize);
       download = new Download(options, first, await options.createFile(first.size));
     } catch (error) {
       first.close();
@@ -245,7 +261,8 @@ export class Download {
 
   /** From where the bytes end as far as one connection brings them. */
   async #receiveSome(hash: Hash): Promise<void> {
-    const { signal } = this.#options.aborter;
+    const { maxSize, aborter } = this.#options;
+    const { signal } = aborter;
     const file = this.#file;
     const blob = this.#first ?? (await this.#options.open(file.written, signal));
     this.#first = undefined;
@@ -269,6 +286,7 @@ export class Download {
         if (this.#size !== undefined && file.written + fresh.length > this.#size) {
           throw new DigestMismatchError('the upstream sent more bytes than it announced');
         }
+        if (file.written + fresh.length > maxSize) throw new TooLargeError(undefined, maxSize);
         hash.update(fresh);
         await file.append(fresh);
       }

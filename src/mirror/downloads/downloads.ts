@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import type { Digest } from '../../oci/digest.ts';
 import { RegistryError } from '../../oci/errors.ts';
 import type { RepositoryName } from '../../oci/name.ts';
-import { Slots } from '../slots.ts';
+import { UpstreamSlots } from '../slots.ts';
 import { untilAborted } from '../until-aborted.ts';
-import { Download, type DownloadSource } from './download.ts';
+import { Download, type DownloadSource, TooLargeError } from './download.ts';
 import { GrowingFile, SpoolError } from './growing-file.ts';
 
 export interface DownloadsOptions {
@@ -18,6 +18,8 @@ export interface DownloadsOptions {
   readonly folder?: string | undefined;
   /** How many blobs come at once from each upstream. Who asks for one more waits. */
   readonly max: number;
+  /** Blobs that are larger are not gathered. Bytes; default: any are. */
+  readonly maxSize?: number | undefined;
   /** Told of each download to which the upstream has agreed. */
   readonly onBegin?: (download: Download) => void;
   /** Told of each download that has ended, and why when it was not to its end. */
@@ -31,7 +33,7 @@ export interface Running {
   /**
    * Resolves when the upstream has agreed. When nobody waits for that any more, it is not asked.
    *
-   * @throws what the upstream says; SpoolError; the reason of the signal
+   * @throws what the upstream says; SpoolError, TooLargeError; the reason of the signal
    */
   begun(signal?: AbortSignal): Promise<Download>;
 }
@@ -39,16 +41,18 @@ export interface Running {
 /** All that is on its way: each blob once, whoever asks for it. */
 export class Downloads {
   readonly #options: DownloadsOptions;
-  /** By upstream. */
-  readonly #slots = new Map<string, Slots>();
+  readonly #slots: UpstreamSlots;
   readonly #running = new Map<Digest, Beginning>();
   /** The folder of this process. */
   #own: Promise<string> | undefined;
+  readonly #maxSize: number;
   #ended = 0;
   #closed = false;
 
   constructor(options: DownloadsOptions) {
     this.#options = options;
+    this.#maxSize = options.maxSize ?? Number.POSITIVE_INFINITY;
+    this.#slots = new UpstreamSlots(options.max);
   }
 
   get running(): number {
@@ -70,6 +74,11 @@ export class Downloads {
     await this.#running.get(digest)?.settled();
   }
 
+  /** @param size of a blob @throws TooLargeError when it would not be gathered */
+  checkSize(size: number): void {
+    if (size > this.#maxSize) throw new TooLargeError(size, this.#maxSize);
+  }
+
   /** Begins the download of a blob, unless one is under way. @throws RegistryError `UNAVAILABLE` once this is closed */
   begin(source: DownloadSource): Running {
     if (this.#closed) throw stopping();
@@ -89,9 +98,9 @@ export class Downloads {
   async #start(source: DownloadSource, aborter: AbortController, end: () => void): Promise<Download> {
     let leave: (() => void) | undefined;
     try {
-      leave = await this.#slotsOf(source.upstream).take(aborter.signal);
+      leave = await this.#slots.of(source.upstream).take(aborter.signal);
       const createFile = (expected: number | undefined) => this.#createFile(expected);
-      const download = await Download.begin({ ...source, aborter, createFile });
+      const download = await Download.begin({ ...source, aborter, maxSize: this.#maxSize, createFile });
       this.#options.onBegin?.(download);
       const report = (error: unknown) => {
         end();
@@ -105,14 +114,6 @@ export class Downloads {
       leave?.();
       throw error;
     }
-  }
-
-  #slotsOf(upstream: string): Slots {
-    const known = this.#slots.get(upstream);
-    if (known !== undefined) return known;
-    const slots = new Slots(this.#options.max);
-    this.#slots.set(upstream, slots);
-    return slots;
   }
 
   /** The folder may have gone meanwhile: others clean up, too. @throws SpoolError */

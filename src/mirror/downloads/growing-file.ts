@@ -10,7 +10,7 @@ const heldBack = 64 * 1024;
 
 /** The file cannot be written: the disk is full, most likely. What the upstream sends is none the worse. */
 export class SpoolError extends Error {
-  override readonly name = 'SpoolError';
+  override readonly name: string = 'SpoolError';
 }
 
 /**

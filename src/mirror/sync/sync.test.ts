@@ -112,12 +112,14 @@ beforeEach(async () => {
   };
   marks = new Map();
   claimed = new Set();
+  brought = new Set();
   startMirror();
 });
 
 /** What the storage has of marks. */
 let marks: Map<string, Mark>;
 let claimed: Set<RepositoryName>;
+let brought: Set<string>;
 
 /** A process before the storage. */
 function startMirror(): void {
@@ -132,6 +134,9 @@ function startMirror(): void {
       put: async (name, tag, mark) => void marks.set(`${name}:${tag}`, mark),
       isClaimed: async (name) => claimed.has(name),
       claim: async (name) => void claimed.add(name),
+      withdraw: async (name) => void claimed.delete(name),
+      isBrought: async (digest) => brought.has(digest),
+      bring: async (digest) => void brought.add(digest),
     },
     onEvent: () => {},
     onFault: () => {},

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import type { Digest } from '../../oci/digest.ts';
 import { parseRepositoryName, parseTag, type RepositoryName, type Tag } from '../../oci/name.ts';
 import type { Registry, Repository } from '../../registry/registry.ts';
 import { createStorageRegistry, type StorageRegistryOptions } from '../../registry/storage-registry.ts';
@@ -17,6 +18,7 @@ export interface MirrorSettings {
   readonly client?: Partial<UpstreamClientOptions>;
   readonly mirror?: Partial<MirrorOptions>;
   readonly maxDownloads?: number;
+  readonly maxSize?: number;
   /** Default: one that is there. */
   readonly spool?: string;
 }
@@ -46,6 +48,7 @@ export async function mirrorOver(
   const folder = await mkdtemp(join(tmpdir(), 'berth-mirror-test-'));
   const marks = new Map<string, Mark>();
   const claimed = new Set<RepositoryName>();
+  const brought = new Set<Digest>();
   const shared: Marks = {
     get: async (name, tag: Tag) => marks.get(`${name}:${tag}`),
     put: async (name, tag, mark) => {
@@ -54,6 +57,13 @@ export async function mirrorOver(
     isClaimed: async (name) => claimed.has(name),
     claim: async (name) => {
       claimed.add(name);
+    },
+    withdraw: async (name) => {
+      claimed.delete(name);
+    },
+    isBrought: async (digest) => brought.has(digest),
+    bring: async (digest) => {
+      brought.add(digest);
     },
   };
   const client = createUpstreamClient({
@@ -74,8 +84,8 @@ export async function mirrorOver(
     patience: 60_000,
     ...settings.upstream,
   };
-  const { maxDownloads: max = 10, spool = join(folder, 'spool') } = settings;
-  const downloads = new Downloads({ folder: spool, max, onEnd: () => {} });
+  const { maxDownloads: max = 10, maxSize, spool = join(folder, 'spool') } = settings;
+  const downloads = new Downloads({ folder: spool, max, maxSize, onEnd: () => {} });
   const hosted = createStorageRegistry({ driver });
   const store = createStorageRegistry({ driver, validation: { ...defaultValidation, references: false } });
   const events: MirrorEvent[] = [];

@@ -1,7 +1,8 @@
 import { untilAborted } from '../until-aborted.ts';
 import type { AnswerBody } from './answer-body.ts';
 import { Authorization, ChallengeError, type CredentialsSource, type Grant } from './authorization.ts';
-import { type BreakerOptions, type BreakerState, CircuitBreaker, type Pass } from './breaker.ts';
+import type { BreakerOptions, BreakerState } from './breaker.ts';
+import { EndpointBreakers, type RepositoryPass } from './breakers.ts';
 import { type EndpointUrl, parseEndpointUrl } from './endpoint-url.ts';
 import { UpstreamError, type UpstreamErrorKind, type UpstreamRequestInfo } from './errors.ts';
 import type { UpstreamEvent } from './events.ts';
@@ -65,7 +66,7 @@ export class Endpoint {
   readonly #place: EndpointUrl;
   readonly #transport: Transport;
   readonly #authorization: Authorization;
-  readonly #breaker: CircuitBreaker;
+  readonly #breakers: EndpointBreakers;
   /** For an answer that is small, from its begin: nobody may drip it for ever. In milliseconds. */
   readonly #within: number;
   #rateLimit: RateLimit | undefined;
@@ -88,7 +89,7 @@ export class Endpoint {
       fetch: (request) => fetchToken(request, tokenServer),
       now,
     });
-    this.#breaker = new CircuitBreaker({
+    this.#breakers = new EndpointBreakers({
       ...options.breaker,
       now,
       onChange: (state) => onEvent({ type: 'breaker', endpoint: url, state }),
@@ -100,7 +101,7 @@ export class Endpoint {
   }
 
   get breaker(): BreakerState {
-    return this.#breaker.state;
+    return this.#breakers.state;
   }
 
   /** What was said last; undefined as long as nothing was. */
@@ -118,14 +119,14 @@ export class Endpoint {
     const url = new URL(`${this.#place.repositories}${request.repository}/${request.path}`, this.#place.url);
     const sent = `${request.method} ${url.origin}${url.pathname}`;
     const info = { upstream: this.#options.upstream, endpoint: this.url, request: sent };
-    const pass = this.#breaker.enter();
+    const pass = this.#breakers.enter(request.repository);
     if ('kind' in pass) {
       const reason = pass.kind === 'throttled' ? 'it asked to be left alone' : 'it did not answer of late';
       throw new UpstreamError(pass.kind, info, { reason, retryAt: pass.retryAt });
     }
     try {
       const answer = await this.#exchange({ request, url, info, signal });
-      pass.succeeded();
+      pass.gave();
       return answer;
     } catch (error) {
       throw told(error, pass);
@@ -208,20 +209,21 @@ export class Endpoint {
   }
 }
 
-/** Tells the breaker of an error. @returns what is to be thrown */
-function told(error: unknown, pass: Pass): unknown {
+/** Tells the breakers of an error. @returns what is to be thrown */
+function told(error: unknown, pass: RepositoryPass): unknown {
   if (!(error instanceof UpstreamError)) {
     pass.left();
     return error;
   }
   switch (error.kind) {
     case 'unreachable':
-      pass.failed();
+      if (error.status === undefined) pass.failed();
+      else pass.erred();
       return error;
     case 'throttled':
       return error.until(pass.throttled(error.retryAt));
     default:
-      pass.succeeded();
+      pass.answered();
       return error;
   }
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { digestOf } from '../../oci/digest.ts';
+import { parseRepositoryName } from '../../oci/name.ts';
 import { createUpstreamClient, type UpstreamClient, type UpstreamClientOptions } from './client.ts';
 import type { UpstreamError } from './errors.ts';
 import type { UpstreamEvent } from './events.ts';
@@ -159,6 +160,20 @@ describe('an endpoint that does not answer', () => {
     expect(client.status().endpoints[0]?.breaker).toMatchObject({ state: 'closed', failures: 0 });
     const changes = events.flatMap((event) => (event.type === 'breaker' ? [event.state.state] : []));
     expect(changes).toEqual(['open', 'probing', 'closed']);
+  });
+
+  it('is not one that answers with errors about some names, but these are left alone', async () => {
+    client = clientWith({ breaker: { failures: 2 } });
+    accelerator.handler = (request, response) =>
+      request.url?.includes('/evil/') ? sendError(response, 500, 'UNKNOWN') : sendManifest(request, response);
+    origin.handler = answers(404);
+    const names = ['evil/a', 'evil/b', 'evil/c'].map(parseRepositoryName);
+    for (const name of [...names, ...names, ...names]) {
+      await expect(client.getManifest(name, latest, accept)).rejects.toMatchObject({ kind: 'missing' });
+    }
+    expect(accelerator.requests).toHaveLength(6);
+    expect((await pull()).descriptor.digest).toBe(manifestDigest);
+    expect(client.status().endpoints[0]?.breaker).toMatchObject({ state: 'closed', failures: 0 });
   });
 
   it('says when to try again', async () => {

@@ -96,6 +96,19 @@ describe('referrers', () => {
     expect(await client.listReferrers(repository, manifestDigest)).toEqual([]);
   });
 
+  it('are refused when they are too much, in however many pages they come', async () => {
+    const size = Buffer.byteLength(index('a'));
+    const other = clientOf([upstream], { maxManifestSize: 3 * size });
+    upstream.handler = (_, response, { searchParams }) => {
+      const next = Number(searchParams.get('p') ?? 1) + 1;
+      response.setHeader('link', `</v2/library/app/referrers/${manifestDigest}?p=${next}>; rel="next"`);
+      response.end(index('a'));
+    };
+    await expect(other.listReferrers(repository, manifestDigest)).rejects.toMatchObject({ kind: 'invalid' });
+    expect(upstream.requests.at(-1)?.target).toMatch(/p=4$/);
+    await other.close();
+  });
+
   it('are refused when they are no index, and not looked for elsewhere when the upstream is down', async () => {
     upstream.handler = (_, response) => response.end('<html>');
     await expect(client.listReferrers(repository, manifestDigest)).rejects.toMatchObject({ kind: 'invalid' });

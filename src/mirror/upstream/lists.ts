@@ -39,7 +39,7 @@ export async function listTags(
 /**
  * What has `digest` as its subject (distribution-spec, "Listing Referrers").
  *
- * @param limit of a page, in bytes
+ * @param limit of all pages together, in bytes
  * @throws UpstreamError; `missing` where the endpoint does not know this
  */
 export async function listReferrers(
@@ -50,12 +50,15 @@ export async function listReferrers(
   signal?: AbortSignal,
 ): Promise<readonly Descriptor[]> {
   const all: Descriptor[] = [];
+  let left = limit;
   let query: string | undefined = '';
   for (let page = 0; query !== undefined && page < maxPages; page++) {
     const path: string = `referrers/${digest}${query}`;
     const headers = { accept: mediaTypes.ociIndex };
     const answer: EndpointAnswer = await endpoint.send({ method: 'GET', repository, path, headers }, signal);
-    all.push(...descriptorsIn(await answer.bytes(limit), answer));
+    const content = await answer.bytes(left);
+    left -= content.length;
+    all.push(...descriptorsIn(content, answer));
     query = nextOf(answer);
   }
   return all;

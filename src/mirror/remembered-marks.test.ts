@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
+import { type Digest, digestOf } from '../oci/digest.ts';
 import { parseRepositoryName, type RepositoryName } from '../oci/name.ts';
 import type { Marks } from './marks.ts';
-import { rememberClaims } from './remembered-claims.ts';
+import { rememberMarks } from './remembered-marks.ts';
 
 const [app, other] = ['quay.io/team/app', 'quay.io/team/other'].map(parseRepositoryName) as [
   RepositoryName,
@@ -11,6 +12,7 @@ const [app, other] = ['quay.io/team/app', 'quay.io/team/other'].map(parseReposit
 /** Marks, and what was asked of them. */
 function counted(...claimed: RepositoryName[]): { marks: Marks; asked: string[] } {
   const asked: string[] = [];
+  const brought = new Set<Digest>();
   const marks: Marks = {
     get: async () => undefined,
     put: async () => {},
@@ -22,13 +24,25 @@ function counted(...claimed: RepositoryName[]): { marks: Marks; asked: string[] 
       asked.push(`claim ${name}`);
       claimed.push(name);
     },
+    async withdraw(name) {
+      asked.push(`withdraw ${name}`);
+      claimed.splice(claimed.indexOf(name), 1);
+    },
+    async isBrought(digest) {
+      asked.push(`isBrought ${digest}`);
+      return brought.has(digest);
+    },
+    async bring(digest) {
+      asked.push(`bring ${digest}`);
+      brought.add(digest);
+    },
   };
   return { marks, asked };
 }
 
 test('a claim is asked after once, that there is none each time', async () => {
   const { marks, asked } = counted(app);
-  const { isClaimed } = rememberClaims(marks);
+  const { isClaimed } = rememberMarks(marks);
   expect(await Promise.all([app, other].map(isClaimed))).toEqual([true, false]);
   expect(await Promise.all([app, other].map(isClaimed))).toEqual([true, false]);
   expect(asked).toEqual([app, other, other].map((name) => `isClaimed ${name}`));
@@ -36,7 +50,7 @@ test('a claim is asked after once, that there is none each time', async () => {
 
 test('what is claimed is known, and not claimed again', async () => {
   const { marks, asked } = counted();
-  const { isClaimed, claim } = rememberClaims(marks);
+  const { isClaimed, claim } = rememberMarks(marks);
   await claim(app);
   await claim(app);
   expect(await isClaimed(app)).toBe(true);
@@ -53,10 +67,30 @@ test('a claim that could not be kept is made again', async () => {
       await marks.claim(name);
     },
   };
-  const { isClaimed, claim } = rememberClaims(failing);
+  const { isClaimed, claim } = rememberMarks(failing);
   await expect(claim(app)).rejects.toThrow('the storage is away');
   expect(await isClaimed(app)).toBe(false);
   isDown = false;
   await claim(app);
   expect(await marks.isClaimed(app)).toBe(true);
+});
+
+test('a claim that is withdrawn is none', async () => {
+  const { marks } = counted(app);
+  const { isClaimed, withdraw } = rememberMarks(marks);
+  expect(await isClaimed(app)).toBe(true);
+  await withdraw(app);
+  expect(await isClaimed(app)).toBe(false);
+});
+
+test('that a blob was brought is asked after once, that it was not each time', async () => {
+  const { marks, asked } = counted();
+  const digest = digestOf(Buffer.from('blob'));
+  const { isBrought, bring } = rememberMarks(marks);
+  expect([await isBrought(digest), await isBrought(digest)]).toEqual([false, false]);
+  await bring(digest);
+  await bring(digest);
+  expect(await isBrought(digest)).toBe(true);
+  expect(asked).toEqual([`isBrought ${digest}`, `isBrought ${digest}`, `bring ${digest}`]);
+  expect(await rememberMarks(marks).isBrought(digest)).toBe(true);
 });
