@@ -280,6 +280,40 @@ describe('wrong bytes', () => {
     await liar.close();
   });
 
+  test('of all endpoints have the one asked first that sent them the longest ago, and are forgotten an hour after the first ones', async () => {
+    const clock = vi.spyOn(performance, 'now');
+    onTestFinished(() => clock.mockRestore());
+    const liars = await Promise.all([startUpstreamRegistry(), startUpstreamRegistry()]);
+    for (const liar of liars) {
+      liar.instead = (_, response) => {
+        response.writeHead(200, { 'content-length': wrong.length }).end(wrong);
+        return true;
+      };
+    }
+    const asked = () => liars.map(({ requests }) => requests.length);
+    const { repository, downloads } = await mirrorOver(
+      createInMemoryDriver(),
+      liars.map(({ url }) => url),
+    );
+    const pull = async () => {
+      const found = await repository('docker.io/team/app').blobs.get(digest);
+      await expect(bytesOf(found)).rejects.toThrow();
+      await vi.waitFor(() => expect(downloads.running).toBe(0));
+      return asked();
+    };
+    expect(await pull()).toEqual([1, 0]);
+    expect(await pull()).toEqual([1, 1]);
+    expect(await pull()).toEqual([2, 1]);
+    const passed = performance.now() + 3_000_000;
+    clock.mockImplementation(() => passed);
+    expect(await pull()).toEqual([2, 2]);
+    clock.mockImplementation(() => passed + 700_000);
+    // As if nothing had been: in their order.
+    expect(await pull()).toEqual([3, 2]);
+    expect(await pull()).toEqual([3, 3]);
+    for (const liar of liars) await liar.close();
+  });
+
   test('that nobody has seen yet are replaced by right ones', async () => {
     const small = Buffer.from('small');
     const liar = await startUpstreamRegistry();

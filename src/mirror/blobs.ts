@@ -39,7 +39,7 @@ export class MirroredBlobs {
   /** What upstreams said they have, with its size, and what they do not have. */
   readonly #known = new LRUCache<string, { size: number | undefined }>({ max: 10_000, ttl: answerTime });
   readonly #refused = new LRUCache<string, { error: unknown }>({ max: 10_000, ttl: answerTime });
-  /** URLs of endpoints. */
+  /** URLs of endpoints, in the order in which they sent them; for as long as since the first one did. */
   readonly #distrusted = new LRUCache<Digest, ReadonlySet<string>>({ max: 1_000, ttl: distrustTime });
 
   constructor(options: MirroredBlobsOptions) {
@@ -168,8 +168,9 @@ export class MirroredBlobs {
       judge: (error) =>
         isUpstreamError(error, 'unreachable') ? 'transient' : isUpstreamError(error, 'invalid') ? 'wrong' : 'final',
       distrust: (endpoints) => {
-        const all = new Set([...(this.#distrusted.get(digest) ?? []), ...endpoints]);
-        this.#distrusted.set(digest, all);
+        const before = [...(this.#distrusted.get(digest) ?? [])].filter((url) => !endpoints.has(url));
+        const all = new Set([...before, ...endpoints]);
+        this.#distrusted.set(digest, all, { noUpdateTTL: true });
         return upstream.client.status().endpoints.some(({ url }) => !all.has(url));
       },
       async store(content, repository) {

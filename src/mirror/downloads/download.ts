@@ -267,14 +267,14 @@ export class Download {
     const blob = this.#first ?? (await this.#options.open(file.written, signal));
     this.#first = undefined;
     const isOtherSize = blob.size !== undefined && this.#size !== undefined && blob.size !== this.#size;
-    // Readers were told the size that came with wrong bytes. Who gives another one is not the one to be distrusted for that.
-    const wasToldWrong = isOtherSize && this.#sources.size === 0;
-    this.#sources.add(blob.endpoint);
     try {
-      if (wasToldWrong) throw new RegistryError('UNAVAILABLE', { message: 'the blob has another size than was said' });
       if (isOtherSize) {
-        throw new DigestMismatchError('the upstream has changed its mind about the size');
+        // Who gives another size than readers were told is not to be distrusted for that: if it is he who is wrong, his
+        // bytes will show it when he is asked first.
+        if (this.#sources.size > 0) throw new DigestMismatchError('the upstream has changed its mind about the size');
+        throw new RegistryError('UNAVAILABLE', { message: 'the blob has another size than was said' });
       }
+      this.#sources.add(blob.endpoint);
       // What is here already comes once more from an upstream that knows no ranges.
       let skip = file.written - blob.start;
       if (skip < 0) throw new DigestMismatchError('the upstream left out a part');

@@ -211,6 +211,19 @@ test('who stops does not wait for the next attempt at an upstream that broke off
   await expect(download.stored).rejects.toThrow('the server stops');
 });
 
+test('one that gives another size in the middle is not distrusted for that, but who gave the first one', async () => {
+  const { open } = upstream(
+    () => ({ endpoint: 'https://first', size: content.length + 1, start: 0, body: thenBreaksOff(0, 1_000_000) }),
+    (start) => ({ endpoint: 'https://second', size: content.length, start, body: from(start) }),
+  );
+  const distrusted: string[] = [];
+  const distrust = (endpoints: ReadonlySet<string>) => distrusted.push(...endpoints) > 0;
+  const download = await begin(open, newDownloads(), { distrust });
+  await download.read({ start: 0, end: 9 })?.close();
+  await expect(download.stored).rejects.toThrow();
+  expect(distrusted).toEqual(['https://first']);
+});
+
 test('one that lies about the size, too, is distrusted alone', async () => {
   const { open } = upstream(
     () => ({ endpoint: 'https://liar', size: 6, start: 0, body: from(0, 6) }),

@@ -19,8 +19,35 @@ const loopback = new BlockList();
 loopback.addSubnet('127.0.0.0', 8, 'ipv4');
 loopback.addAddress('::1', 'ipv6');
 
+/**
+ * IPv6 addresses whose last four bytes are the address of IPv4 that is reached by them: compatible and mapped ones
+ * (RFC 4291, 2.5.5), and those that NAT64 translates (RFC 6052; for local use RFC 8215).
+ */
+const translated = new BlockList();
+translated.addSubnet('::', 96, 'ipv6');
+translated.addSubnet('::ffff:0:0', 96, 'ipv6');
+translated.addSubnet('64:ff9b::', 96, 'ipv6');
+translated.addSubnet('64:ff9b:1::', 48, 'ipv6');
+
 function isIn(list: BlockList, address: string): boolean {
-  return list.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+  if (isIP(address) !== 6) return list.check(address, 'ipv4');
+  if (list.check(address, 'ipv6')) return true;
+  // Of the compatible ones, this one is none.
+  if (!translated.check(address, 'ipv6') || loopback.check(address, 'ipv6')) return false;
+  return list.check(lastBytesOf(address), 'ipv4');
+}
+
+/** The last four bytes of an IPv6 address, as an address of IPv4. */
+function lastBytesOf(address: string): string {
+  // As a URL has it: the last two groups in hexadecimal digits, unless zeros are left out.
+  const host = new URL(`http://[${address.replace(/%.*$/, '')}]`).hostname.slice(1, -1);
+  const [high = 0, low = 0] = host
+    .replace(/::$/, ':0:0')
+    .replace('::', ':0:')
+    .split(':')
+    .slice(-2)
+    .map((group) => Number.parseInt(group || '0', 16));
+  return [high >> 8, high & 255, low >> 8, low & 255].join('.');
 }
 
 /** The address that a host of a URL is, without the brackets of IPv6; undefined: it is a name. */

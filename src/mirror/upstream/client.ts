@@ -51,7 +51,7 @@ export interface UpstreamClientOptions {
 export interface OpenBlobOptions {
   /** The first byte that is wanted. Default: 0 */
   readonly start?: number;
-  /** URLs of endpoints that have given a wrong one; they are asked only when there is no other. */
+  /** URLs of endpoints that have given a wrong one; they are asked only when there is no other, and then in this order. */
   readonly avoid?: ReadonlySet<string>;
 }
 
@@ -153,8 +153,9 @@ export function createUpstreamClient(options: UpstreamClientOptions): UpstreamCl
       firstOf((endpoint) => headManifest(endpoint, { repository, reference, accept, maxSize }, signal)),
     openBlob(repository, digest, { start = 0, avoid } = {}, signal) {
       const trusted = endpoints.filter(({ url }) => !avoid?.has(url));
+      const distrusted = [...(avoid ?? [])].flatMap((avoided) => endpoints.filter(({ url }) => url === avoided));
       const open = (endpoint: Endpoint) => openBlob(endpoint, { repository, digest, start }, signal);
-      return firstOf(open, trusted.length === 0 ? endpoints : trusted);
+      return firstOf(open, trusted.length === 0 ? distrusted : trusted);
     },
     headBlob: (repository, digest, signal) => firstOf((endpoint) => headBlob(endpoint, { repository, digest }, signal)),
     listTags: (repository, page = {}, signal) =>

@@ -109,6 +109,8 @@ describe('a redirect', () => {
     ['http://169.254.169.254/latest/meta-data', 'internal address'],
     ['http://[fe80::1]/', 'internal address'],
     ['http://0.0.0.0/', 'internal address'],
+    ['http://[::ffff:169.254.169.254]/', 'internal address'],
+    ['http://[64:ff9b::a9fe:a9fe]/', 'internal address'],
     ['http://user:password@127.0.0.1/', 'credentials in it'],
     ['http://', 'nowhere'],
     ['', 'nowhere'],
