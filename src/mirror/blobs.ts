@@ -10,7 +10,7 @@ import { SpoolError } from './downloads/growing-file.ts';
 import { registryError, unlessUnknown } from './faults.ts';
 import type { Mirrored } from './naming.ts';
 import type { Owners } from './owners.ts';
-import { Questions } from './questions.ts';
+import { answerTime, Questions } from './questions.ts';
 import type { UpstreamSlots } from './slots.ts';
 import { isUpstreamError } from './upstream/errors.ts';
 import type { MirrorEvent, MirrorFault, Upstream } from './upstream.ts';
@@ -24,9 +24,6 @@ export interface MirroredBlobsOptions {
   readonly onEvent: (event: MirrorEvent) => void;
   readonly onFault: (fault: MirrorFault) => void;
 }
-
-/** How long an upstream is believed that has or has not a blob in a repository, in milliseconds. */
-const answerTime = 30_000;
 
 /** How long an endpoint that sent wrong bytes is not asked for that blob again, if there is another one, in milliseconds. */
 const distrustTime = 3_600_000;

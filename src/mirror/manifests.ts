@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { mediaTypes } from '../oci/media-type.ts';
+import { manifestTypes } from '../oci/media-type.ts';
 import type { Tag } from '../oci/name.ts';
 import { isDigest, type Reference } from '../oci/reference.ts';
 import type { Manifest, Registry, Repository } from '../registry/registry.ts';
@@ -7,7 +7,7 @@ import { allowsStale, registryError, unlessUnknown } from './faults.ts';
 import type { Mark, Marks } from './marks.ts';
 import type { Mirrored } from './naming.ts';
 import type { Owners } from './owners.ts';
-import { type Question, Questions } from './questions.ts';
+import { answerTime, type Question, Questions } from './questions.ts';
 import type { UpstreamSlots } from './slots.ts';
 import { untilAborted } from './until-aborted.ts';
 import { isUpstreamError } from './upstream/errors.ts';
@@ -24,19 +24,13 @@ export interface MirroredManifestsOptions {
   readonly onFault: (fault: MirrorFault) => void;
 }
 
-/** All that there is: what a client does not understand it does not get through a mirror either. */
-const accept = Object.values(mediaTypes);
-
-/** How long an upstream is believed that has no such manifest, or does not let us in, in milliseconds. */
-const negativeTime = 30_000;
-
 type Answer = { readonly manifest: Manifest; readonly outcome: MirrorEvent['outcome']; readonly error?: unknown };
 
 /** Answers for the manifests of upstreams: from the storage while that is known to be right, else from the upstream. */
 export class MirroredManifests {
   readonly #options: MirroredManifestsOptions;
   readonly #questions: Questions<Answer>;
-  readonly #refused = new LRUCache<string, { error: unknown }>({ max: 10_000, ttl: negativeTime });
+  readonly #refused = new LRUCache<string, { error: unknown }>({ max: 10_000, ttl: answerTime });
 
   constructor(options: MirroredManifestsOptions) {
     this.#options = options;
@@ -145,7 +139,7 @@ export class MirroredManifests {
     const { upstream, remote } = mirrored;
     if (!isDigest(reference)) {
       // Asking for the digest alone is what registries do not count.
-      const descriptor = await upstream.client.headManifest(remote, reference, accept, signal);
+      const descriptor = await upstream.client.headManifest(remote, reference, manifestTypes, signal);
       const known =
         descriptor.digest === kept?.descriptor.digest
           ? kept
@@ -155,7 +149,7 @@ export class MirroredManifests {
         return { manifest: known, outcome: 'hit' };
       }
     }
-    const manifest = await upstream.client.getManifest(remote, reference, accept, signal);
+    const manifest = await upstream.client.getManifest(remote, reference, manifestTypes, signal);
     await this.#keep(mirrored, reference, manifest);
     return { manifest, outcome: 'miss' };
   }

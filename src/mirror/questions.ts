@@ -1,6 +1,9 @@
 import type { Slots, UpstreamSlots } from './slots.ts';
 import { untilAborted } from './until-aborted.ts';
 
+/** How long an upstream is believed what it has said: what it has, that it has not something, that it does not let us in. In milliseconds. */
+export const answerTime = 30_000;
+
 /** What upstreams are being asked, by key: who asks what somebody asks already hears the same. */
 export class Questions<T> {
   readonly #slots: UpstreamSlots;

@@ -4,13 +4,12 @@ import type { Digest } from '../oci/digest.ts';
 import type { Referrers } from '../registry/registry.ts';
 import { allowsStale, registryError } from './faults.ts';
 import type { Mirrored } from './naming.ts';
-import { Questions } from './questions.ts';
+import { answerTime, Questions } from './questions.ts';
 import type { UpstreamSlots } from './slots.ts';
 import { isUpstreamError } from './upstream/errors.ts';
 import type { MirrorEvent, Upstream } from './upstream.ts';
 
-/** How long an upstream is believed what it said, in milliseconds, and how much of that is remembered, in bytes of JSON. */
-const answerTime = 30_000;
+/** How much of what upstreams have said is remembered, in bytes of JSON. */
 const memory = 32 * 1024 * 1024;
 
 export interface MirroredReferrersOptions {

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { readJson, type SharedStore, writeJson } from '../auth/store.ts';
 import type { Log } from '../http/log.ts';
 import { type Counts, type EndpointErrors, noCounts, noErrors, type UpstreamReport } from '../mirror/statistics.ts';
+import { breakerStates } from '../mirror/upstream/breaker.ts';
 import type { SharedStoreOptions } from '../shared-store.ts';
 
 /*
@@ -26,7 +27,7 @@ const endpoint = z.object({
   /** Absent where it is of processes that have ended. */
   breaker: z
     .object({
-      state: z.enum(['closed', 'open', 'probing', 'throttled']),
+      state: z.enum(breakerStates),
       failures: count,
       until: z.number().optional(),
     })

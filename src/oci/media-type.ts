@@ -7,6 +7,9 @@ export const mediaTypes = {
   dockerList: 'application/vnd.docker.distribution.manifest.list.v2+json',
 } as const;
 
+/** All of these, for who takes any: what a client does not understand it does not get through a mirror either. */
+export const manifestTypes: readonly string[] = Object.values(mediaTypes);
+
 /** What a manifest of that type holds. */
 export type ManifestKind = 'image' | 'index' | 'artifact';
 

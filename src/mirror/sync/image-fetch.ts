@@ -2,7 +2,7 @@ import type { Descriptor } from '../../oci/descriptor.ts';
 import { algorithmOf, type Digest, encodedOf } from '../../oci/digest.ts';
 import { isRegistryError } from '../../oci/errors.ts';
 import { type ManifestInfo, readStoredManifest } from '../../oci/manifest.ts';
-import { isNonDistributable, kindOf, mediaTypes } from '../../oci/media-type.ts';
+import { isNonDistributable, kindOf, manifestTypes } from '../../oci/media-type.ts';
 import { parseTag } from '../../oci/name.ts';
 import { isDigest, type Reference } from '../../oci/reference.ts';
 import type { KeyedLock } from '../../registry/keyed-lock.ts';
@@ -79,12 +79,11 @@ export class ImageFetch {
   async #look(reference: Reference): Promise<Manifest> {
     const { upstream, remote } = this.#image.mirrored;
     const { signal } = this.#options;
-    const accept = Object.values(mediaTypes);
     const digest = isDigest(reference)
       ? reference
-      : (await upstream.client.headManifest(remote, reference, accept, signal)).digest;
+      : (await upstream.client.headManifest(remote, reference, manifestTypes, signal)).digest;
     const kept = await unlessUnknown(this.#stored.manifests.get(digest), 'MANIFEST_UNKNOWN');
-    return kept ?? upstream.client.getManifest(remote, digest, accept, signal);
+    return kept ?? upstream.client.getManifest(remote, digest, manifestTypes, signal);
   }
 
   async #parts({ descriptor, content }: Manifest): Promise<void> {

@@ -1,15 +1,17 @@
+/**
+ * - `closed`: requests go out
+ * - `open`: nothing is sent for a while
+ * - `probing`: one request is out to see whether the endpoint is back
+ * - `throttled`: the endpoint asked for a pause
+ */
+export const breakerStates = ['closed', 'open', 'probing', 'throttled'] as const;
+
 /** What a circuit breaker is at, for status pages. */
 export interface BreakerState {
-  /**
-   * - `closed`: requests go out
-   * - `open`: nothing is sent until `until`
-   * - `probing`: one request is out to see whether the endpoint is back
-   * - `throttled`: the endpoint asked for a pause until `until`
-   */
-  readonly state: 'closed' | 'open' | 'probing' | 'throttled';
+  readonly state: (typeof breakerStates)[number];
   /** In a row. */
   readonly failures: number;
-  /** In milliseconds since 1970. */
+  /** When `open` and `throttled` end, in milliseconds since 1970. */
   readonly until: number | undefined;
 }
 
