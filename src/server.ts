@@ -116,12 +116,14 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
   const close = async () => {
     state = 'stopping';
     await listening.drain(http.draintimeout);
-    // First, as requests that were cut may wait for what comes from elsewhere.
+    // Before the mirror closes, of which it would go on to ask for images.
+    const unscheduled = schedule?.stop();
+    // First of the rest, as requests that were cut may wait for what comes from elsewhere.
     await mirror.close();
     // Requests that were cut still have to give back what they hold, so that their uploads can go on elsewhere.
     await Promise.race([app.settled(), delay(settleTimeout, undefined, { ref: false })]);
     await purging?.stop();
-    await schedule?.stop();
+    await unscheduled;
     health.stop();
     await control?.close();
     await debugging?.drain(0);
