@@ -280,6 +280,18 @@ describe('wrong bytes', () => {
     await liar.close();
   });
 
+  test('that nobody has seen are an error that says when to come again', async () => {
+    upstream.instead = (_, response) => {
+      response.writeHead(200, { 'transfer-encoding': 'chunked' }).end(wrong);
+      return true;
+    };
+    const { repository } = await mirrorOver(createInMemoryDriver(), [upstream.url]);
+    await expect(repository('docker.io/team/app').blobs.get(digest)).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+      headers: { 'Retry-After': '5' },
+    });
+  });
+
   test('of all endpoints have the one asked first that sent them the longest ago, and are forgotten an hour after the first ones', async () => {
     const clock = vi.spyOn(performance, 'now');
     onTestFinished(() => clock.mockRestore());

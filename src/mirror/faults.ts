@@ -2,10 +2,16 @@ import { type ErrorCode, isRegistryError, RegistryError } from '../oci/errors.ts
 import { DigestMismatchError } from './downloads/download.ts';
 import { isUpstreamError, type UpstreamError } from './upstream/errors.ts';
 
+/** When clients may come again if nobody says when, in seconds. */
+const retryTime = 5;
+
 /** What clients are told who ask for something that an upstream did not give. @param missing when it has no such thing */
 export function registryError(error: unknown, missing: ErrorCode, detail: object): unknown {
   if (error instanceof DigestMismatchError) {
-    return new RegistryError('UNAVAILABLE', { message: 'no upstream has sent the right bytes', detail, cause: error });
+    // Another endpoint may be asked then.
+    const headers = { 'Retry-After': String(retryTime) };
+    const message = 'no upstream has sent the right bytes';
+    return new RegistryError('UNAVAILABLE', { message, headers, detail, cause: error });
   }
   if (!isUpstreamError(error)) return error;
   const { upstream, kind } = error;
@@ -49,5 +55,5 @@ export function allowsStale(error: unknown): error is UpstreamError {
 }
 
 function secondsUntil({ retryAt }: UpstreamError): number {
-  return retryAt === undefined ? 5 : Math.max(1, Math.ceil((retryAt - Date.now()) / 1000));
+  return retryAt === undefined ? retryTime : Math.max(1, Math.ceil((retryAt - Date.now()) / 1000));
 }

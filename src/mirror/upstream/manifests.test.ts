@@ -116,6 +116,17 @@ describe('a manifest', () => {
     });
   });
 
+  it('that is asked for by its digest is refused as what it is when it is a page of HTML', async () => {
+    upstream.handler = (_, response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<html>');
+    await expect(get(manifestDigest)).rejects.toMatchObject({
+      kind: 'invalid',
+      reason: 'no manifest, but text/html',
+    });
+    const content = manifest.subarray(0, -1);
+    upstream.handler = (request, response) => sendManifest(request, response, { content, digest: manifestDigest });
+    await expect(get(manifestDigest)).rejects.toMatchObject({ reason: expect.stringContaining('has not the digest') });
+  });
+
   it('is refused when it is not the one that was asked for', async () => {
     const content = Buffer.from(JSON.stringify({ ...JSON.parse(manifest.toString()), annotations: {} }));
     upstream.handler = (request, response) => sendManifest(request, response, { content });

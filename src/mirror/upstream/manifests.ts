@@ -46,7 +46,8 @@ export async function getManifest(
     throw answer.error('invalid', 'its digest is none that can be verified');
   for (const digest of [given, isDigest(reference) ? reference : undefined]) {
     if (digest !== undefined && digestOf(content, algorithmOf(digest)) !== digest) {
-      throw answer.error('invalid', `its content has not the digest ${digest}`);
+      const isPage = withoutParameters(answer.headers['content-type']) === 'text/html';
+      throw answer.error('invalid', isPage ? 'no manifest, but text/html' : `its content has not the digest ${digest}`);
     }
   }
   const digest = isDigest(reference) ? reference : (given ?? digestOf(content));
