@@ -136,6 +136,28 @@ test('what nobody takes is not read from the server, for longer than the limit o
   expect(received).toBe(size);
 });
 
+test('a server that falls silent is heard of after a pause of the reader, too', async () => {
+  const { get } = await start((socket) => void socket.write(whole.subarray(0, 1_500_000)), { idle: 100 });
+  const { body } = await get();
+  const chunks = (body as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
+  await chunks.next();
+  await delay(300);
+  const readOn = async () => {
+    while (!(await chunks.next()).done);
+  };
+  await expect(readOn()).rejects.toThrow('silent');
+});
+
+test('once it is closed, who has waited for a connection gets none', async () => {
+  const { asked, get } = await start(() => undefined, { connections: 1 });
+  const results = Promise.allSettled([get('/1'), get('/2')]);
+  await vi.waitFor(() => expect(asked).toHaveLength(1));
+  connections?.close();
+  expect((await results).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+  await expect(get('/3')).rejects.toThrow('the driver was closed');
+  expect(asked.map(({ path }) => path)).toEqual(['/1']);
+});
+
 test('an object without bytes, and an answer that was announced', async () => {
   const { asked, get } = await start((socket, count) => {
     if (count === 0) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');

@@ -32,6 +32,7 @@ export class ObjectConnections {
   /** Those that have nothing to do, the one that had something last at the end. */
   readonly #idle: ObjectConnection[] = [];
   readonly #waiting: (() => void)[] = [];
+  #closed = false;
 
   constructor(limits: HttpLimits, tls: { readonly skipverify: boolean }) {
     this.#limits = limits;
@@ -41,15 +42,17 @@ export class ObjectConnections {
   /** Resolves when the answer begins, whatever its status is. */
   async get(request: ObjectRequest, signal: AbortSignal): Promise<ObjectAnswer> {
     while (this.#busy.size >= this.#limits.connections) await this.#turn(signal);
+    if (this.#closed) throw closed();
     const index = this.#idle.findLastIndex(({ origin }) => origin === request.origin);
     const [connection = this.#connect(request.origin)] = index < 0 ? [] : this.#idle.splice(index, 1);
     this.#busy.add(connection);
     return connection.get(request, signal);
   }
 
-  /** Without waiting for what is on its way. */
+  /** Without waiting for what is on its way. Who waits for a connection gets none. */
   close(): void {
-    for (const connection of [...this.#busy, ...this.#idle]) connection.destroy(new Error('the driver was closed'));
+    this.#closed = true;
+    for (const connection of [...this.#busy, ...this.#idle]) connection.destroy(closed());
   }
 
   #turn(signal: AbortSignal): Promise<void> {
@@ -85,6 +88,10 @@ export class ObjectConnections {
     });
     return connection;
   }
+}
+
+function closed(): Error {
+  return new Error('the driver was closed');
 }
 
 interface ObjectConnectionOptions {
@@ -128,7 +135,8 @@ class ObjectConnection {
     this.#socket = protocol === 'https:' ? connectTls(secure) : connectTcp(target);
     const connected = protocol === 'https:' ? 'secureConnect' : 'connect';
     this.#socket.setNoDelay(true);
-    this.#socket.setTimeout(options.limits.connect, () => this.#timedOut());
+    this.#socket.setTimeout(options.limits.connect);
+    this.#socket.on('timeout', () => this.#timedOut());
     this.#socket.once(connected, () => this.#socket.setTimeout(options.limits.idle));
     this.#socket.on('error', (error) => this.#broken(error));
     this.#socket.on('end', () => this.#broken(new Error('the server closed the connection')));
