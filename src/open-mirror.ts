@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import type { StorageDriver } from '../storage-drivers/driver.ts';
+import { join, resolve } from 'node:path';
+import { isStoragePath, type StorageDriver } from '../storage-drivers/driver.ts';
 import { createGlob } from './auth/policy/glob.ts';
 import { ConfigError } from './config/finding.ts';
 import type { Config } from './config/schema.ts';
@@ -78,6 +78,7 @@ export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
   const space = offline ? undefined : openSpace(config, { ...parts, upstreams, marks });
   const downloads = new Downloads({
     folder: spoolOf(config),
+    objectOf: objectsBelow(rootOf(config)),
     max: config.mirror.maxdownloads,
     onBegin: ({ digest, size }) => space?.coming(digest, size),
     onEnd({ digest, size, received }, error) {
@@ -257,11 +258,26 @@ async function readPassword(path: string): Promise<string> {
 }
 
 /** @returns undefined: one for temporary files */
-function spoolOf({ mirror, storage }: Config): string | undefined {
-  if (mirror.spool !== undefined) return mirror.spool;
-  const { name, parameters } = storage.driver;
-  if (name !== 'filesystem') return undefined;
-  return join(String(parameters.rootdirectory ?? '/var/lib/registry'), '_berth/mirror/incoming');
+function spoolOf(config: Config): string | undefined {
+  if (config.mirror.spool !== undefined) return resolve(config.mirror.spool);
+  const root = rootOf(config);
+  return root && join(root, '_berth/mirror/incoming');
+}
+
+/** Of a storage that is a folder. */
+function rootOf({ storage: { driver } }: Config): string | undefined {
+  return driver.name === 'filesystem'
+    ? resolve(String(driver.parameters.rootdirectory ?? '/var/lib/registry'))
+    : undefined;
+}
+
+/** Tells what a file is in the storage. @param root of the storage */
+function objectsBelow(root: string | undefined): ((file: string) => string | undefined) | undefined {
+  if (root === undefined) return undefined;
+  return (file) => {
+    const path = file.startsWith(`${root}/`) ? file.slice(root.length) : '';
+    return isStoragePath(path) ? path : undefined;
+  };
 }
 
 function marksIn(driver: StorageDriver): Marks {

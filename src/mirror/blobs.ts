@@ -164,7 +164,7 @@ export class MirroredBlobs {
         await owners.claim(repository);
         const { blobs, uploads } = store.repository(repository);
         // It may have come another way meanwhile; for all but the first it is there.
-        if ((await blobs.adopt(digest, async () => {})) === undefined) await uploads.put(digest, content());
+        if ((await blobs.adopt(digest, async () => {})) === undefined) await uploads.put(digest, await content());
       },
     };
   }

@@ -16,6 +16,8 @@ export interface DownloadsOptions {
    * this user in the folder for temporary files.
    */
   readonly folder?: string | undefined;
+  /** What a file in the folder is in the storage, if that is the same. Default: nothing. */
+  readonly objectOf?: ((file: string) => string | undefined) | undefined;
   /** How many blobs come at once from each upstream. Who asks for one more waits. */
   readonly max: number;
   /** Told of each download to which the upstream has agreed. */
@@ -88,8 +90,9 @@ export class Downloads {
     let leave: (() => void) | undefined;
     try {
       leave = await this.#slotsOf(source.upstream).take(aborter.signal);
+      const { objectOf = () => undefined } = this.#options;
       const createFile = (expected: number | undefined) => this.#createFile(expected);
-      const download = await Download.begin({ ...source, aborter, createFile });
+      const download = await Download.begin({ ...source, aborter, createFile, objectOf });
       this.#options.onBegin?.(download);
       const report = (error: unknown) => {
         end();
