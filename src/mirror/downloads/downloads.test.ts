@@ -460,13 +460,12 @@ test('an upstream that is slow keeps nobody from the others', async () => {
     new Promise((_resolve, reject) => {
       signal.addEventListener('abort', () => reject(signal.reason));
     });
-  const slow = downloads
-    .of(sourceOf(stalled, { upstream: 'slow.example', digest: digestOf(Buffer.from('slow')) }))
-    .begun();
+  const slow = sourceOf(stalled, { upstream: 'slow.example', digest: digestOf(Buffer.from('slow')) });
+  const ended = expect(downloads.of(slow).begun()).rejects.toThrow('the server stops');
   const other = await begin(open, downloads);
   await other.stored;
   await downloads.close();
-  await expect(slow).rejects.toThrow('the server stops');
+  await ended;
 });
 
 test('no more come at once than may; who has waited longest is next, and who has left is not', async () => {
