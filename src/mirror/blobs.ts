@@ -175,7 +175,7 @@ export class MirroredBlobs {
         await owners.bring(digest);
         const { blobs, uploads } = store.repository(repository);
         // It may have come another way meanwhile; for all but the first it is there.
-        if ((await blobs.adopt(digest, async () => {})) === undefined) await uploads.put(digest, content());
+        if ((await blobs.adopt(digest, async () => {})) === undefined) await uploads.put(digest, await content());
       },
     };
   }

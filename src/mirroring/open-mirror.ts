@@ -15,7 +15,7 @@ import { restrict } from '../registry/restrict.ts';
 import { createSharedStore } from '../shared-store.ts';
 import { largestOf, openSpace } from './configured-space.ts';
 import { isProxy } from './proxied-upstream.ts';
-import { spoolOf } from './spool.ts';
+import { objectsOf, spoolOf } from './spool.ts';
 import { keepMirrorStatus, statusStore } from './status.ts';
 import { marksIn } from './stored-marks.ts';
 import { openUpstreams } from './upstreams.ts';
@@ -70,6 +70,7 @@ export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
   const space = offline ? undefined : openSpace(config, { ...parts, upstreams, marks });
   const downloads = new Downloads({
     folder: spoolOf(config),
+    objectOf: objectsOf(config),
     max: config.mirror.maxdownloads,
     maxSize: largestOf(config),
     onBegin: (download) => space?.coming(download),

@@ -99,6 +99,39 @@ describe('uploads', () => {
     expect(await read(repository, digest, { start: 99_999, end: 100_001 })).toEqual(Buffer.alloc(3, 7));
   });
 
+  describe('of bytes that the storage has as an object', () => {
+    const content = Buffer.alloc(100_000, 3);
+    const digest = digestOf(content);
+    const object = { path: '/_berth/incoming/one', size: content.length };
+    const never: AsyncIterable<Uint8Array> = {
+      [Symbol.asyncIterator]: () => {
+        throw new Error('it was read');
+      },
+    };
+
+    it('move it to its place', async () => {
+      const { driver, repository } = setUp();
+      await driver.put(object.path, content);
+      const descriptor = await repository.uploads.put(digest, { ...never, object });
+      expect(descriptor).toMatchObject({ digest, size: content.length });
+      expect(await read(repository, digest)).toEqual(content);
+      await expect(driver.stat(object.path)).rejects.toThrow();
+    });
+
+    it('read them when it is not there any more', async () => {
+      const { repository } = setUp();
+      await repository.uploads.put(digest, Object.assign(bodyOf(content), { object }));
+      expect(await read(repository, digest)).toEqual(content);
+    });
+
+    it('read them where the storage moves nothing', async () => {
+      const { move: _, ...driver } = createInMemoryDriver();
+      const { repository } = setUp({ driver });
+      await repository.uploads.put(digest, Object.assign(bodyOf(content), { object }));
+      expect(await read(repository, digest)).toEqual(content);
+    });
+  });
+
   it.each(['sha256', 'sha512'] as const)('go on with %s in another process', async (algorithm) => {
     const { driver, repository } = setUp();
     const piece = Buffer.alloc(70_000, 1);

@@ -108,7 +108,13 @@ export interface Blob {
 }
 
 /** What a request body is to the registry: chunks in order. An early end of the body must reject. */
-export type Body = AsyncIterable<Uint8Array>;
+export interface Body extends AsyncIterable<Uint8Array> {
+  /**
+   * An object of the same storage that holds just these bytes, durably, and whose digest is known to be right: it may be
+   * moved to its place where the bytes would be copied there. Whoever gives it does not need it any more.
+   */
+  readonly object?: { readonly path: string; readonly size: number };
+}
 
 /** The upload sessions of one repository. They survive the client and the server. */
 export interface Uploads {

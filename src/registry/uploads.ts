@@ -47,11 +47,28 @@ export function createUploads(options: UploadsOptions, name: RepositoryName): Up
     return createUpload(options, name, id);
   }
 
+  /** @returns undefined when there is nothing to be moved */
+  async function move(digest: Digest, { object }: Body): Promise<Descriptor | undefined> {
+    if (object === undefined || object.size <= smallSize || driver.move === undefined) return undefined;
+    // The link first, as at the end of an upload: what evicts content looks for links.
+    await driver.putAll(linksTo(name, digest));
+    try {
+      await driver.move(object.path, layout.blobData(digest));
+    } catch (error) {
+      if (error instanceof PathNotFoundError) return undefined;
+      throw error;
+    }
+    content.stored(digest, object.size);
+    return { mediaType: octetStream, digest, size: object.size };
+  }
+
   return {
     create,
     find: (id) => createUpload(options, name, id),
 
     async put(digest, body) {
+      const moved = await move(digest, body);
+      if (moved !== undefined) return moved;
       const head = await readSmall(body);
       if (head.complete) return commitWhole(content, name, digest, head.bytes);
       const upload = await create(algorithmOf(digest));

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { algorithmOf, type Digest, digestFromHash } from '../../oci/digest.ts';
 import { RegistryError } from '../../oci/errors.ts';
 import type { RepositoryName } from '../../oci/name.ts';
-import type { ByteRange, ContentReader } from '../../registry/registry.ts';
+import type { Body, ByteRange, ContentReader } from '../../registry/registry.ts';
 import { untilAborted } from '../until-aborted.ts';
 import type { UpstreamBlob } from '../upstream/blobs.ts';
 import { type GrowingFile, SpoolError } from './growing-file.ts';
@@ -22,7 +22,7 @@ export interface DownloadSource {
   /** Told who gave wrong bytes. @returns whether somebody else can be asked, so that it is worth to begin again */
   distrust(endpoints: ReadonlySet<string>): boolean;
   /** Makes the whole, verified content a blob of a repository. */
-  store(content: () => AsyncIterable<Uint8Array>, repository: RepositoryName): Promise<void>;
+  store(content: () => Promise<Body>, repository: RepositoryName): Promise<void>;
   /** Default: waits. For tests. */
   readonly wait?: (milliseconds: number) => Promise<void>;
 }
@@ -30,6 +30,8 @@ export interface DownloadSource {
 export interface DownloadOptions extends DownloadSource {
   /** Makes the file in which the bytes are gathered. @param expected its size in the end, if that is known */
   createFile(expected: number | undefined): Promise<GrowingFile>;
+  /** The path in the storage of a file that was made so; undefined when it is not there. */
+  objectOf(file: string): string | undefined;
   readonly aborter: AbortController;
   /** Of what is larger nothing is gathered. Bytes. */
   readonly maxSize: number;
@@ -191,7 +193,8 @@ export class Download {
     try {
       await this.#received;
       // Also for those who come meanwhile.
-      for (const repository of this.#repositories) await this.#options.store(() => file.content(), repository);
+      const content = () => file.content(this.#options.objectOf(file.path));
+      for (const repository of this.#repositories) await this.#options.store(content, repository);
     } finally {
       this.#hasEnded = true;
       clearTimeout(this.#lonely);

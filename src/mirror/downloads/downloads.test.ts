@@ -87,7 +87,7 @@ function sourceOf(open: DownloadSource['open'], over: Partial<DownloadSource> = 
     judge: (error) => (error instanceof BrokenOff ? 'transient' : 'final'),
     distrust: () => false,
     wait: async () => {},
-    store: (bytes) => writeFile(stored, bytes()),
+    store: async (bytes) => writeFile(stored, await bytes()),
     ...over,
   };
 }

@@ -16,6 +16,8 @@ export interface DownloadsOptions {
    * this user in the folder for temporary files.
    */
   readonly folder?: string | undefined;
+  /** What a file in the folder is in the storage, if that is the same. Default: nothing. */
+  readonly objectOf?: ((file: string) => string | undefined) | undefined;
   /** How many blobs come at once from each upstream. Who asks for one more waits. */
   readonly max: number;
   /** Blobs that are larger are not gathered. Bytes; default: any are. */
@@ -99,8 +101,9 @@ export class Downloads {
     let leave: (() => void) | undefined;
     try {
       leave = await this.#slots.of(source.upstream).take(aborter.signal);
+      const { objectOf = () => undefined } = this.#options;
       const createFile = (expected: number | undefined) => this.#createFile(expected);
-      const download = await Download.begin({ ...source, aborter, maxSize: this.#maxSize, createFile });
+      const download = await Download.begin({ ...source, aborter, maxSize: this.#maxSize, createFile, objectOf });
       this.#options.onBegin?.(download);
       const report = (error: unknown) => {
         end();

@@ -1,5 +1,5 @@
 import { type FileHandle, open, unlink } from 'node:fs/promises';
-import type { ByteRange, ContentReader } from '../../registry/registry.ts';
+import type { Body, ByteRange, ContentReader } from '../../registry/registry.ts';
 
 /** Bytes that are read of the file at once: by a client, and on the way into the storage. */
 const readSize = 256 * 1024;
@@ -18,7 +18,7 @@ export class SpoolError extends Error {
  * pace. Readers wait for what is not there yet.
  */
 export class GrowingFile {
-  readonly #path: string;
+  readonly path: string;
   readonly #expected: number | undefined;
   readonly #handle: FileHandle;
   #written = 0;
@@ -31,7 +31,7 @@ export class GrowingFile {
   #closed = false;
 
   private constructor(path: string, expected: number | undefined, handle: FileHandle) {
-    this.#path = path;
+    this.path = path;
     this.#expected = expected;
     this.#handle = handle;
   }
@@ -41,7 +41,8 @@ export class GrowingFile {
    * @param expected in bytes, in the end; undefined: nobody knows, and nothing is given out before the end
    */
   static async create(path: string, expected: number | undefined): Promise<GrowingFile> {
-    return new GrowingFile(path, expected, await open(path, 'wx+', 0o600));
+    // It may become an object, which other programs read, too; its folder is for this user alone.
+    return new GrowingFile(path, expected, await open(path, 'wx+', 0o666));
   }
 
   get written(): number {
@@ -67,7 +68,7 @@ export class GrowingFile {
         this.#written += bytesWritten;
       }
     } catch (cause) {
-      throw new SpoolError(`${this.#path} cannot be written: ${cause}`, { cause });
+      throw new SpoolError(`${this.path} cannot be written: ${cause}`, { cause });
     }
     this.#wake();
   }
@@ -139,8 +140,19 @@ export class GrowingFile {
     }
   }
 
-  /** All of it, once it is whole, before it is released. Chunks are the caller's. */
-  async *content(): AsyncGenerator<Buffer> {
+  /**
+   * All of it, once it is whole, before it is released. Chunks are the caller's.
+   *
+   * @param object what the file is in the storage, if it is there: it may then be moved to its place
+   */
+  async content(object: string | undefined): Promise<Body> {
+    const chunks = this.#chunks();
+    if (object === undefined) return chunks;
+    await this.#handle.datasync();
+    return Object.assign(chunks, { object: { path: object, size: this.#written } });
+  }
+
+  async *#chunks(): AsyncGenerator<Buffer> {
     for (let position = 0; position < this.#written; ) {
       const buffer = Buffer.allocUnsafeSlow(Math.min(storeSize, this.#written - position));
       const { bytesRead } = await this.#handle.read(buffer, 0, buffer.length, position);
@@ -151,7 +163,7 @@ export class GrowingFile {
   }
 
   #shorter(): SpoolError {
-    return new SpoolError(`${this.#path} is shorter than it was`);
+    return new SpoolError(`${this.path} is shorter than it was`);
   }
 
   /** Waits until there are bytes to be read behind a position. @returns how many; 0 when the reader is over */
@@ -171,7 +183,7 @@ export class GrowingFile {
 
   /** Removes the file; those who read it read on. */
   async release(): Promise<void> {
-    await unlink(this.#path).catch(() => undefined);
+    await unlink(this.path).catch(() => undefined);
     this.#released = true;
     await this.#closeIfDone();
   }
