@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { Artifact } from '../clients/raw/artifact.ts';
 import { createHttpClient, type HttpClient, type Reply, type RequestOptions } from '../harness/http-client.ts';
 import { run } from '../harness/run.ts';
 import { berthCommand, type Server, type ServerOptions, startBerth } from '../harness/server.ts';
@@ -36,6 +37,8 @@ export interface PrivateRegistry {
   basic(user: string, password?: string): string;
   /** A token for these scopes. */
   token(user: User | undefined, ...scopes: string[]): Promise<string>;
+  /** Stores an image. */
+  push(user: User, name: string, image: Artifact, tag: string): Promise<void>;
   request(method: string, path: string, authorization?: string, options?: RequestOptions): Promise<Reply>;
   stop(): Promise<void>;
 }
@@ -55,11 +58,26 @@ export async function startPrivateRegistry(builtin: object = {}, over: ServerOpt
   const basic = (user: string, password: string = passwords[user as User] ?? '') =>
     `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
 
+  async function request(method: string, path: string, authorization?: string, options: RequestOptions = {}) {
+    return client.request(method, path, {
+      ...options,
+      headers: { ...options.headers, ...(authorization !== undefined && { Authorization: authorization }) },
+    });
+  }
+
   return {
     server,
     client,
     usersFile,
     basic,
+    request,
+    async push(user, name, { blobs, manifest }, tag) {
+      for (const { digest, bytes } of blobs) {
+        await request('POST', `/v2/${name}/blobs/uploads/?digest=${digest}`, basic(user), { body: bytes });
+      }
+      const headers = { 'Content-Type': manifest.mediaType };
+      await request('PUT', `/v2/${name}/manifests/${tag}`, basic(user), { body: manifest.bytes, headers });
+    },
     async berth(args, input) {
       const config = ['--config', server.configFile];
       const { code, stdout, stderr } = await run(
@@ -80,11 +98,6 @@ export async function startPrivateRegistry(builtin: object = {}, over: ServerOpt
       if (reply.status !== 200) throw new Error(`no token: ${reply}`);
       return (reply.json() as { token: string }).token;
     },
-    request: (method, path, authorization, options = {}) =>
-      client.request(method, path, {
-        ...options,
-        headers: { ...options.headers, ...(authorization !== undefined && { Authorization: authorization }) },
-      }),
     async stop() {
       client.close();
       await server.stop();

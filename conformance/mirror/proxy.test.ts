@@ -175,14 +175,7 @@ test('a docker daemon pulls through it, and goes on when the upstream is gone', 
 test.each(['an account', 'a credential helper'])('a private upstream is logged in to with %s', async (how) => {
   const registry = await startPrivateRegistry();
   const image = noiseImage(how);
-  for (const { digest, bytes } of image.blobs) {
-    const path = `/v2/team/app/blobs/uploads/?digest=${digest}`;
-    await registry.request('POST', path, registry.basic('writer'), { body: bytes });
-  }
-  await registry.request('PUT', '/v2/team/app/manifests/v1', registry.basic('writer'), {
-    body: image.manifest.bytes,
-    headers: { 'Content-Type': image.manifest.mediaType },
-  });
+  await registry.push('writer', 'team/app', image, 'v1');
   const command = at('docker-credential-test');
   await writeFile(
     command,

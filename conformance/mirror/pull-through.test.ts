@@ -305,14 +305,7 @@ test('a server stops though a blob comes slowly', async () => {
 test('a private upstream is logged in to, and nobody sees how', async () => {
   const registry: PrivateRegistry = await startPrivateRegistry();
   const image = noiseImage('private');
-  for (const { digest, bytes } of image.blobs) {
-    const path = `/v2/team/app/blobs/uploads/?digest=${digest}`;
-    await registry.request('POST', path, registry.basic('writer'), { body: bytes });
-  }
-  await registry.request('PUT', '/v2/team/app/manifests/v1', registry.basic('writer'), {
-    body: image.manifest.bytes,
-    headers: { 'Content-Type': image.manifest.mediaType },
-  });
+  await registry.push('writer', 'team/app', image, 'v1');
   const endpoints = [registry.server.url];
   const account = { username: 'reader', password: passwords.reader };
   const private_ = await startBerth({

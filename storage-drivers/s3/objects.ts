@@ -109,11 +109,7 @@ export class ObjectRequests {
 
   /** ListObjectsV2. */
   async list(query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<ListAnswer> {
-    const answer = await this.#http.send(
-      await this.#sign('GET', '', {}, undefined, { 'list-type': '2', ...query }),
-      signal,
-    );
-    if (answer.status >= 300) throw await faultOf(answer);
+    const answer = await this.#send('GET', '', {}, undefined, signal, { 'list-type': '2', ...query });
     return parseListAnswer((await answer.body.bytes(signal)).toString());
   }
 
@@ -123,8 +119,9 @@ export class ObjectRequests {
     headers: Readonly<Record<string, string>>,
     body: Uint8Array | Readable | undefined,
     signal: AbortSignal,
+    query: Readonly<Record<string, string>> = {},
   ): Promise<HttpAnswer> {
-    const answer = await this.#http.send({ ...(await this.#sign(method, key, headers, body)), body }, signal);
+    const answer = await this.#http.send({ ...(await this.#sign(method, key, headers, body, query)), body }, signal);
     if (answer.status < 300) return answer;
     throw await faultOf(answer);
   }
