@@ -1,5 +1,6 @@
 import { type FileHandle, open, unlink } from 'node:fs/promises';
 import type { Body, ByteRange, ContentReader } from '../../registry/registry.ts';
+import { RecentBytes } from './recent-bytes.ts';
 
 /** Bytes that are read of the file at once: by a client, and on the way into the storage. */
 const readSize = 256 * 1024;
@@ -15,17 +16,24 @@ export class SpoolError extends Error {
 
 /**
  * A file that one party writes from its beginning to its end, and that any number of others read meanwhile, each at its own
- * pace. Readers wait for what is not there yet.
+ * pace. Readers wait for what is not there yet. The disk comes after: it is waited for only when it falls behind by as much
+ * as there is memory for, and who reads as fast as the bytes come gets them from there.
  */
 export class GrowingFile {
   readonly path: string;
   readonly #expected: number | undefined;
   readonly #handle: FileHandle;
-  #written = 0;
+  readonly #recent: RecentBytes;
+  /** How many bytes are in the file; those behind are in memory. */
+  #flushed = 0;
+  #flushing: Promise<void> | undefined;
+  #fault: SpoolError | undefined;
   #given = false;
   #state: 'growing' | 'whole' | { readonly failed: unknown } = 'growing';
   /** Woken when bytes were added, or none will be. */
   #waiting: (() => void)[] = [];
+  /** Wakes the one party that writes, when there is memory for more or never will be. */
+  #writer = (): void => undefined;
   #readers = 0;
   #released = false;
   #closed = false;
@@ -34,6 +42,7 @@ export class GrowingFile {
     this.path = path;
     this.#expected = expected;
     this.#handle = handle;
+    this.#recent = new RecentBytes(expected);
   }
 
   /**
@@ -46,7 +55,7 @@ export class GrowingFile {
   }
 
   get written(): number {
-    return this.#written;
+    return this.#recent.end;
   }
 
   /** How many read it now. */
@@ -59,23 +68,45 @@ export class GrowingFile {
     return this.#given;
   }
 
-  /** Adds bytes at the end. @throws SpoolError */
+  /** Adds bytes at the end, which are copied. @throws SpoolError, if need be of bytes that were added before */
   async append(chunk: Uint8Array): Promise<void> {
+    for (let rest = chunk; rest.length > 0; ) {
+      const space = this.#recent.size - (this.written - this.#flushed);
+      if (this.#fault !== undefined) throw this.#fault;
+      if (space === 0) {
+        await new Promise<void>((resolve) => {
+          this.#writer = resolve;
+        });
+        continue;
+      }
+      this.#recent.add(rest.subarray(0, space));
+      rest = rest.subarray(space);
+      this.#wake();
+      this.#flushing ??= this.#flush();
+    }
+  }
+
+  /** Never rejects. */
+  async #flush(): Promise<void> {
     try {
-      for (let done = 0; done < chunk.length; ) {
-        const { bytesWritten } = await this.#handle.write(chunk, done, chunk.length - done, this.#written);
-        done += bytesWritten;
-        this.#written += bytesWritten;
+      while (this.#flushed < this.written) {
+        const bytes = this.#recent.from(this.#flushed);
+        const { bytesWritten } = await this.#handle.write(bytes, 0, bytes.length, this.#flushed);
+        this.#flushed += bytesWritten;
+        this.#writer();
       }
     } catch (cause) {
-      throw new SpoolError(`${this.path} cannot be written: ${cause}`, { cause });
+      this.#fault = new SpoolError(`${this.path} cannot be written: ${cause}`, { cause });
+      this.#writer();
     }
-    this.#wake();
+    this.#flushing = undefined;
   }
 
   /** Throws away what was written, of which nothing may have been {@link given}. */
   async restart(): Promise<void> {
-    this.#written = 0;
+    await this.#flushing;
+    this.#recent.clear();
+    this.#flushed = 0;
     await this.#handle.truncate(0);
   }
 
@@ -132,11 +163,19 @@ export class GrowingFile {
       const available = await this.#available(position, isOver);
       if (available === 0) return;
       const length = Math.min(available, buffer.length, end - position + 1);
-      const { bytesRead } = await this.#handle.read(buffer, 0, length, position);
-      if (bytesRead === 0) throw this.#shorter();
-      position += bytesRead;
+      let read: number;
+      if (position >= this.#recent.start) read = this.#recent.from(position).copy(buffer, 0, 0, length);
+      else
+        ({ bytesRead: read } = await this.#handle.read(
+          buffer,
+          0,
+          Math.min(length, this.#flushed - position),
+          position,
+        ));
+      if (read === 0) throw this.#shorter();
+      position += read;
       this.#given = true;
-      yield buffer.subarray(0, bytesRead);
+      yield buffer.subarray(0, read);
     }
   }
 
@@ -144,17 +183,20 @@ export class GrowingFile {
    * All of it, once it is whole, before it is released. Chunks are the caller's.
    *
    * @param object what the file is in the storage, if it is there: it may then be moved to its place
+   * @throws SpoolError when not all of it could be written
    */
   async content(object: string | undefined): Promise<Body> {
+    await this.#flushing;
+    if (this.#fault !== undefined) throw this.#fault;
     const chunks = this.#chunks();
     if (object === undefined) return chunks;
     await this.#handle.datasync();
-    return Object.assign(chunks, { object: { path: object, size: this.#written } });
+    return Object.assign(chunks, { object: { path: object, size: this.written } });
   }
 
   async *#chunks(): AsyncGenerator<Buffer> {
-    for (let position = 0; position < this.#written; ) {
-      const buffer = Buffer.allocUnsafeSlow(Math.min(storeSize, this.#written - position));
+    for (let position = 0; position < this.written; ) {
+      const buffer = Buffer.allocUnsafeSlow(Math.min(storeSize, this.written - position));
       const { bytesRead } = await this.#handle.read(buffer, 0, buffer.length, position);
       if (bytesRead === 0) throw this.#shorter();
       position += bytesRead;
@@ -171,7 +213,7 @@ export class GrowingFile {
     for (;;) {
       if (isOver()) return 0;
       if (typeof this.#state === 'object') throw this.#state.failed;
-      const limit = this.#state === 'whole' ? this.#written : Math.min(this.#written, (this.#expected ?? 0) - heldBack);
+      const limit = this.#state === 'whole' ? this.written : Math.min(this.written, (this.#expected ?? 0) - heldBack);
       if (position < limit) return limit - position;
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
@@ -191,6 +233,8 @@ export class GrowingFile {
   async #closeIfDone(): Promise<void> {
     if (!this.#released || this.#closed || this.#readers > 0) return;
     this.#closed = true;
+    await this.#flushing;
+    this.#recent.release();
     await this.#handle.close();
   }
 }
