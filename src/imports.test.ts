@@ -7,7 +7,11 @@ const top = fileURLToPath(new URL('..', import.meta.url));
 
 /** Which folder may import which (itself aside), with the reason for those that may import little. */
 const mayImport: Record<string, { from: readonly string[]; because: string }> = {
-  'storage-drivers': { from: [], because: 'a driver must be usable, and tested, without a registry' },
+  'storage-drivers': {
+    from: ['src/wire'],
+    because: 'a driver must be usable, and tested, without a registry; the wire knows neither',
+  },
+  'src/wire': { from: [], because: 'it carries bytes, and knows neither registries nor storage' },
   'src/oci': { from: [], because: 'the vocabulary is pure' },
   'src/config': { from: [], because: 'settings are data; who uses them asks for what it needs' },
   'src/auth': { from: ['src/oci'], because: 'who may do what has nothing to do with how things are stored or sent' },
@@ -16,7 +20,7 @@ const mayImport: Record<string, { from: readonly string[]; because: string }> = 
     because: 'a registry knows no HTTP, and of drivers only the contract',
   },
   'src/mirror': {
-    from: ['src/oci', 'src/registry', 'storage-drivers/driver.ts'],
+    from: ['src/oci', 'src/registry', 'src/wire', 'storage-drivers/driver.ts'],
     because:
       'a mirror is a registry before another one; who asks it, and how it is configured, is not its business, and only to make room it looks at the storage itself',
   },

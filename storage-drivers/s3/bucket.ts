@@ -75,7 +75,7 @@ export class Bucket {
           body.destroy();
           throw new ObjectTooLargeError(driverName, path, size);
         }
-        const bytes = await body.bytes(http.abortSignal);
+        const bytes = await body.bytes();
         if (bytes.length !== size) throw new TruncatedError(`${bytes.length} of ${size} bytes came`);
         return bytes;
       },

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
+import { Connections, NoConnectionError } from '../../src/wire/connections.ts';
 import { ForeignAnswerError, isTransient, NoAnswerError, type Place, retryAfter, storageFault } from './errors.ts';
-import { HttpConnections, NoConnectionError } from './http.ts';
-import { ObjectConnections } from './object-connections.ts';
+import { HttpConnections } from './http.ts';
 import { ObjectRequests } from './objects.ts';
 import type { S3Options } from './options.ts';
 import { sdkHandler } from './sdk-handler.ts';
@@ -39,6 +39,9 @@ const maxConnections = 256;
  * for all replicas together: a Ceph gateway takes 1,024 requests at a time.
  */
 const maxStreams = 512;
+
+/** How long a connection of theirs waits for its next request, in milliseconds: not as long as servers keep theirs. */
+const keepAlive = 4_000;
 
 const maxAttempts = 6;
 
@@ -129,12 +132,15 @@ export class S3Api {
   readonly objects: ObjectRequests;
   readonly place: Place;
   readonly #connections: HttpConnections;
-  readonly #streams: ObjectConnections;
+  readonly #streams: Connections;
 
   constructor(options: S3Options) {
     const { connect, idle } = limits;
     this.#connections = new HttpConnections({ connect, idle, connections: maxConnections }, options);
-    this.#streams = new ObjectConnections({ connect, idle, connections: maxStreams }, options);
+    this.#streams = new Connections(
+      { connect, head: idle, idle, keepAlive, connections: maxStreams },
+      { rejectUnauthorized: !options.skipverify },
+    );
     this.client = createClient(options, this.#connections);
     this.objects = new ObjectRequests(this.client, this.#connections, this.#streams, options);
     const endpoint = options.regionendpoint ?? 'AWS';

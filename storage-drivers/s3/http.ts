@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import { Agent, type Dispatcher } from 'undici';
-import { HttpBody } from './http-body.ts';
+import { Body } from '../../src/wire/body.ts';
+import { NoConnectionError } from '../../src/wire/connections.ts';
 
 export interface HttpRequest {
   /** `https://host:port` */
@@ -17,12 +18,7 @@ export interface HttpAnswer {
   /** By their names in small letters. */
   readonly headers: Readonly<Record<string, string>>;
   /** To be read to its end, or destroyed. */
-  readonly body: HttpBody;
-}
-
-/** A request was given up before it had a connection. */
-export class NoConnectionError extends Error {
-  override readonly name = 'NoConnectionError';
+  readonly body: Body;
 }
 
 export interface HttpLimits {
@@ -52,7 +48,7 @@ export class HttpConnections {
     });
   }
 
-  /** Resolves when the answer begins, whatever its status is. */
+  /** Resolves when the answer begins, whatever its status is; `signal` also ends the body. */
   send(request: HttpRequest, signal?: AbortSignal): Promise<HttpAnswer> {
     const { origin, path, headers, body } = request;
     const method = request.method as Dispatcher.HttpMethod;
@@ -60,9 +56,10 @@ export class HttpConnections {
     const streams = body !== undefined && typeof body !== 'string';
     const options = { headersTimeout: streams ? this.#idle : 0, bodyTimeout: this.#idle };
     return new Promise((resolve, reject) => {
-      let answer: HttpBody | undefined;
+      let answer: Body | undefined;
       let controller: Dispatcher.DispatchController | undefined;
       const abort = () => {
+        if (answer !== undefined) return answer.destroy(signal?.reason);
         const reason =
           controller === undefined ? new NoConnectionError('aborted while it waited') : new Error('aborted');
         controller?.abort(reason);
@@ -81,12 +78,18 @@ export class HttpConnections {
           },
           onResponseStart(started, status, given) {
             if (status < 200) return;
-            settle();
-            answer = new HttpBody(started);
-            resolve({ status, headers: flattened(given), body: answer });
+            const headers = flattened(given);
+            const { 'content-length': length } = headers;
+            answer = new Body(started, length === undefined ? undefined : Number(length));
+            resolve({ status, headers, body: answer });
           },
-          onResponseData: (_, chunk) => answer?.push(chunk),
-          onResponseEnd: () => answer?.end(),
+          onResponseData(started, chunk) {
+            if (answer?.push(chunk) === false) started.pause();
+          },
+          onResponseEnd() {
+            settle();
+            answer?.end();
+          },
           onResponseError(_, error) {
             settle();
             if (answer === undefined) reject(error);

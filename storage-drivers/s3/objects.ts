@@ -3,11 +3,11 @@ import type { Readable } from 'node:stream';
 import { GetObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { SignatureV4 } from '@smithy/signature-v4';
+import type { Body } from '../../src/wire/body.ts';
+import type { Connections } from '../../src/wire/connections.ts';
 import { ForeignAnswerError, ServerFault } from './errors.ts';
 import type { HttpAnswer, HttpConnections, HttpRequest } from './http.ts';
-import type { HttpBody } from './http-body.ts';
 import { type ListAnswer, parseListAnswer } from './list-answer.ts';
-import type { ObjectConnections } from './object-connections.ts';
 import type { S3Options } from './options.ts';
 
 /** What a server says of an object. */
@@ -21,13 +21,9 @@ export interface StoredObject {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** The bytes of an object as they come; a chunk is good until the next one is asked for. To be read to its end, or destroyed. */
-export interface ObjectStream extends AsyncIterable<Buffer> {
-  destroy(): void;
-}
-
-export interface OpenedObject<Body extends ObjectStream = ObjectStream> extends StoredObject {
+export interface OpenedObject extends StoredObject {
   readonly size: number;
+  /** To be read to its end, or destroyed. */
   readonly body: Body;
 }
 
@@ -53,7 +49,7 @@ const maxErrorSize = 64 * 1024;
 export class ObjectRequests {
   readonly #client: S3Client;
   readonly #http: HttpConnections;
-  readonly #streams: ObjectConnections;
+  readonly #streams: Connections;
   readonly #bucket: string;
   readonly #userAgent: string;
   #endpoint: Promise<Endpoint> | undefined;
@@ -62,7 +58,7 @@ export class ObjectRequests {
   constructor(
     client: S3Client,
     http: HttpConnections,
-    streams: ObjectConnections,
+    streams: Connections,
     { bucket, useragent }: Pick<S3Options, 'bucket' | 'useragent'>,
   ) {
     this.#client = client;
@@ -72,22 +68,16 @@ export class ObjectRequests {
     this.#userAgent = useragent === undefined ? 'berth' : `berth ${useragent}`;
   }
 
-  async get(
-    key: string,
-    headers: Readonly<Record<string, string>>,
-    signal: AbortSignal,
-  ): Promise<OpenedObject<HttpBody>> {
-    const answer = await this.#send('GET', key, headers, undefined, signal);
-    return opened(answer, answer.body);
+  async get(key: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<OpenedObject> {
+    return opened(await this.#send('GET', key, headers, undefined, signal));
   }
 
   /** For somebody else, who says how fast it is read. */
   async stream(key: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<OpenedObject> {
-    const answer = await this.#streams.get(await this.#sign('GET', key, headers, undefined), signal);
-    if (answer.body !== undefined) return opened(answer, answer.body);
-    if (answer.status >= 500) throw new ServerFault(answer.status, answer.headers, '');
-    // What is wrong stands in the body, which only the other connections read.
-    return this.get(key, headers, signal);
+    const request = await this.#sign('GET', key, headers, undefined);
+    const answer = await this.#streams.send({ ...request, method: 'GET' }, signal);
+    if (answer.status < 300) return opened(answer);
+    throw await faultOf(answer);
   }
 
   async head(key: string, signal: AbortSignal): Promise<StoredObject> {
@@ -103,14 +93,14 @@ export class ObjectRequests {
     signal: AbortSignal,
   ): Promise<StoredObject> {
     const answer = await this.#send('PUT', key, headers, body, signal);
-    await answer.body.bytes(signal);
+    await answer.body.bytes();
     return storedObject(answer);
   }
 
   /** ListObjectsV2. */
   async list(query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<ListAnswer> {
     const answer = await this.#send('GET', '', {}, undefined, signal, { 'list-type': '2', ...query });
-    return parseListAnswer((await answer.body.bytes(signal)).toString());
+    return parseListAnswer((await answer.body.bytes()).toString());
   }
 
   async #send(
@@ -202,7 +192,8 @@ function storedObject({ headers }: Pick<HttpAnswer, 'headers'>): StoredObject {
   };
 }
 
-function opened<Body extends ObjectStream>(answer: Pick<HttpAnswer, 'headers'>, body: Body): OpenedObject<Body> {
+function opened(answer: Pick<HttpAnswer, 'headers' | 'body'>): OpenedObject {
+  const { body } = answer;
   try {
     const object = storedObject(answer);
     if (object.size === undefined) throw foreign('content-length');
@@ -222,7 +213,7 @@ async function faultOf({ status, headers, body }: HttpAnswer): Promise<ServerFau
   let size = 0;
   try {
     for await (const chunk of body) {
-      chunks.push(chunk);
+      chunks.push(Buffer.from(chunk));
       size += chunk.length;
       if (size > maxErrorSize) break;
     }

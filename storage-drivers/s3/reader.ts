@@ -3,7 +3,7 @@ import { StorageError, type StorageReader, StorageUnavailableError } from '../dr
 import type { Bucket } from './bucket.ts';
 import { limits } from './client.ts';
 import { driverName, TruncatedError } from './errors.ts';
-import type { ObjectStream, OpenedObject } from './objects.ts';
+import type { OpenedObject } from './objects.ts';
 
 /** Attempts to go on without a byte in between. */
 const maxResumes = 5;
@@ -29,7 +29,7 @@ export interface ReaderParts {
 export class S3Reader implements StorageReader {
   readonly size: number;
   readonly #parts: ReaderParts;
-  #body: ObjectStream;
+  #body: OpenedObject['body'];
   #closed = false;
   readonly #abort = (): void => void this.close();
 

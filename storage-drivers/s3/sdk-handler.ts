@@ -23,7 +23,7 @@ export function sdkHandler(connections: HttpConnections): NonNullable<S3ClientCo
       const path = request.path + queryOf(request);
       const signal = abortSignal instanceof AbortSignal ? abortSignal : undefined;
       const answer = await connections.send({ origin, path, method, headers, body }, signal);
-      const content = await answer.body.bytes(signal);
+      const content = await answer.body.bytes();
       return { response: { statusCode: answer.status, headers: { ...answer.headers }, body: content } };
     },
     updateHttpClientConfig() {},

@@ -1,5 +1,5 @@
+import type { Body } from '../../wire/body.ts';
 import { untilAborted } from '../until-aborted.ts';
-import type { AnswerBody } from './answer-body.ts';
 import { Authorization, ChallengeError, type CredentialsSource, type Grant } from './authorization.ts';
 import type { BreakerOptions, BreakerState } from './breaker.ts';
 import { EndpointBreakers, type RepositoryPass } from './breakers.ts';
@@ -43,7 +43,7 @@ export interface EndpointRequest {
 export interface EndpointAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: AnswerBody;
+  readonly body: Body;
   /** An error of this request. */
   error(kind: UpstreamErrorKind, reason: string): UpstreamError;
   /** What reading the body failed with, as it is to be thrown: the reason of the signal, or an UpstreamError. */

@@ -239,7 +239,7 @@ describe('a token server', () => {
   it.each<[string, Handler, string, string]>([
     ['is down', (request) => request.socket.destroy(), 'unreachable', ''],
     ['is broken', (_, response) => response.writeHead(500).end(), 'unreachable', 'answers with 500'],
-    ['does not answer', () => undefined, 'unreachable', 'Headers Timeout'],
+    ['does not answer', () => undefined, 'unreachable', 'did not answer within 200 ms'],
     ['stalls', (_, response) => response.writeHead(200).write('{"token":'), 'unreachable', ''],
     ['says HTML', (_, response) => response.end('<html>log in</html>'), 'invalid', 'has no token'],
     ['says nothing', (_, response) => response.end('{"token":""}'), 'invalid', 'has no token'],

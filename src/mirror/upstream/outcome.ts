@@ -1,4 +1,4 @@
-import { type AnswerBody, BodyLimitError } from './answer-body.ts';
+import { type Body, BodyLimitError } from '../../wire/body.ts';
 import { UpstreamError, type UpstreamErrorKind, type UpstreamFault, type UpstreamRequestInfo } from './errors.ts';
 import { readFault } from './fault.ts';
 import type { HttpAnswer } from './http.ts';
@@ -54,7 +54,7 @@ export async function refusalOf(
 }
 
 async function faultOf(
-  body: AnswerBody,
+  body: Body,
   secrets: readonly string[],
   within: number,
   signal: AbortSignal | undefined,

@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { AddressGuard } from './address.ts';
 import { HttpConnections } from './http.ts';
@@ -44,6 +46,33 @@ describe('an upstream', () => {
     const environment = { HTTP_PROXY: `http://${proxy.host}`, NO_PROXY: except };
     await expect(get('http://registry.invalid/v2/', environment)).rejects.toThrow('registry.invalid');
     expect(proxy.tunnels).toEqual([]);
+  });
+
+  test('sends right bytes through a proxy, however slow they are read', async () => {
+    const content = randomBytes(3_000_000);
+    upstream.handler = (_, response) => response.end(content);
+    const connections = new HttpConnections({
+      host: 'registry.invalid',
+      ca: undefined,
+      timeouts: { connect: 5_000, header: 5_000, idle: 5_000 },
+      guard: new AddressGuard('registry.invalid'),
+      proxies: proxiesIn({ HTTP_PROXY: proxy.host }),
+    });
+    const { body } = await connections.send({
+      url: new URL('http://registry.invalid/blob'),
+      method: 'GET',
+      headers: {},
+    });
+    const chunks: Buffer[] = [];
+    for await (const chunk of body) {
+      const before = Buffer.from(chunk);
+      await delay(10);
+      expect(chunk.equals(before)).toBe(true);
+      chunks.push(before);
+    }
+    expect(Buffer.concat(chunks).equals(content)).toBe(true);
+    await connections.close();
+    upstream.handler = (_, response) => response.end('hello');
   });
 
   test('on this machine is reached without', async () => {

@@ -1,7 +1,3 @@
-import type { LookupFunction } from 'node:net';
-import type { SecureContext } from 'node:tls';
-import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici';
-
 /** Through whom upstreams are reached. */
 export interface Proxies {
   /** URL of the proxy for `http://`, and for `https://` where there is no other one. */
@@ -9,13 +5,6 @@ export interface Proxies {
   readonly https?: string | undefined;
   /** Hosts that are reached without: `registry.inner,.example.com`, `*`. This machine always is. */
   readonly except?: string | undefined;
-}
-
-export interface ConnectOptions {
-  /** In milliseconds. */
-  readonly timeout: number;
-  readonly secureContext?: SecureContext;
-  readonly lookup?: LookupFunction;
 }
 
 /** From the variables `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, or those in small letters, which come first. */
@@ -26,22 +15,4 @@ export function proxiesIn(environment: Readonly<Record<string, string | undefine
     return text === undefined || text.includes('://') ? text : `http://${text}`;
   };
   return { http: url('HTTP_PROXY'), https: url('HTTPS_PROXY'), except: value('NO_PROXY') };
-}
-
-/** Connections that are kept, through a proxy where there is one. @throws TypeError when its URL is none */
-export function createAgent(connect: ConnectOptions, { http, https, except }: Proxies = {}): Dispatcher {
-  const keepAliveTimeout = 15_000;
-  if ((http === undefined && https === undefined) || except === '*') return new Agent({ keepAliveTimeout, connect });
-  const { lookup, ...tls } = connect;
-  return new EnvHttpProxyAgent({
-    keepAliveTimeout,
-    connect,
-    // The server behind the proxy, and the proxy.
-    requestTls: tls,
-    proxyTls: tls,
-    // What is empty is not looked for in the environment.
-    httpProxy: http ?? '',
-    httpsProxy: https ?? '',
-    noProxy: `localhost,127.0.0.1,[::1],${except ?? ''}`,
-  });
 }
