@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { busyboxImage } from '../clients/busybox-image.ts';
 import { createCommand } from '../clients/command.ts';
 import { startDocker } from '../clients/docker-daemon.ts';
+import { useGoTool } from '../clients/go-tool.ts';
 import { writeOciLayout } from '../clients/raw/oci-layout.ts';
 import { createRegistryClient } from '../clients/raw/registry-client.ts';
 import { projectRoot } from '../harness/project-root.ts';
@@ -15,6 +16,7 @@ import { type CountedUpstream, startUpstream } from './upstream.ts';
 
 /* A site without a network, by the very files that deploy/mirror.md has for it. */
 
+const crane = useGoTool('crane');
 let folder: TemporaryFolder;
 let upstream: CountedUpstream;
 const at = (name: string) => join(folder.path, name);
@@ -69,9 +71,11 @@ test('what was fetched outside is served inside, under the names it has everywhe
   const reply = await client.request('GET', '/v2/team/app/manifests/1?ns=quay.io');
   expect([reply.status, reply.header('warning')]).toEqual([200, undefined]);
   expect((await client.getManifest('quay.io/team/app', 'missing')).status).toBe(503);
-  expect(inside.logs()).not.toContain('cannot be asked');
   client.close();
+  // A client that asks for the manifest before it pushes is told nothing that keeps it from that.
+  await createCommand(crane.path)('copy', '--insecure', `${inside.host}/hello:1`, `${inside.host}/own/app:1`);
   await inside.stop();
+  expect(inside.logs()).not.toContain('an upstream cannot be asked');
 });
 
 test('distribution serves the folder as well', async () => {

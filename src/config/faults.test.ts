@@ -146,6 +146,14 @@ describe('a value that is not allowed', () => {
       'mirror.upstreams.0.accounts.0.username "c" needs password or passwordfile',
     ],
     ['mirror: {upstreams: [{name: a, password: b}]}', 'mirror.upstreams.0.username is missing'],
+    [
+      'mirror: {upstreams: [{name: a, realms: ["https://auth.example/token"]}]}',
+      'mirror.upstreams.0.realms.0 "https://auth.example/token" must be a host, with a port where it needs one, such as auth.example.com, without https:// and path',
+    ],
+    [
+      'mirror: {upstreams: [{name: a, realms: ["*.auth.example", "auth.example:5001"], aliases: ["b.example/"]}]}',
+      'mirror.upstreams.0.aliases.0 "b.example/" must be a host, with a port where it needs one, such as auth.example.com, without https:// and path',
+    ],
     ['mirror: {maxdownloads: 0}', 'mirror.maxdownloads "0" must be a whole number of at least 1'],
   ])('%s', async (part, fault) => {
     const text = part.startsWith('storage') ? `version: 0.1\n\n${part}` : fileWith(part);

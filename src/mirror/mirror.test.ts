@@ -112,6 +112,26 @@ describe('a name without a prefix', () => {
     expect(upstream.requests).toEqual([]);
   });
 
+  test.each([503, 429])(
+    'is not there for who only asks, as before a push, while the upstream says %i',
+    async (status) => {
+      const { repository, registry } = await mirrorOver(createInMemoryDriver(), [upstream.url]);
+      upstream.instead = (_, response) => {
+        response.writeHead(status, { 'Retry-After': '60' }).end();
+        return true;
+      };
+      const { manifests } = repository('team/new');
+      await expect(manifests.get(latest, undefined, true)).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN' });
+      const code = status === 429 ? 'TOOMANYREQUESTS' : 'UNAVAILABLE';
+      await expect(manifests.get(latest)).rejects.toMatchObject({ code });
+      // Whoever says which registry is meant does not mean to push.
+      const named = registry.repository(parseRepositoryName('team/new'), 'docker.io').manifests;
+      await expect(named.get(latest, undefined, true)).rejects.toMatchObject({ code });
+      await push(repository('team/new'), ours);
+      expect(await digestIn(repository('team/new'))).toBe(ours.digest);
+    },
+  );
+
   test('with a lone layer that another process has taken is of the upstream, and has that layer', async () => {
     const { repository, hosted } = await mirrorOver(createInMemoryDriver(), [upstream.url]);
     const layer = Buffer.from('lone layer');

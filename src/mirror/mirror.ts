@@ -12,6 +12,7 @@ import { Owners } from './owners.ts';
 import { MirroredReferrers } from './referrers.ts';
 import { UpstreamSlots } from './slots.ts';
 import { MirroredTags } from './tags.ts';
+import { isUpstreamError } from './upstream/errors.ts';
 import type { MirrorEvent, MirrorFault, Sent, Upstream } from './upstream.ts';
 
 export interface MirrorOptions {
@@ -124,7 +125,20 @@ export function createMirror(options: MirrorOptions): Registry {
         },
       },
       uploads: { create: push(own.uploads.create), put: push(own.uploads.put), find: push(own.uploads.find) },
-      manifests: { ...own.manifests, get: chosen.manifests.get, put: push(own.manifests.put) },
+      manifests: {
+        ...own.manifests,
+        put: push(own.manifests.put),
+        async get(reference, signal, isHead) {
+          try {
+            return await chosen.manifests.get(reference, signal);
+          } catch (error) {
+            // Whoever asks just whether it is there may be about to push, which needs no upstream. Who wants it asks with GET
+            // next, and is told.
+            if (isHead !== true || !(error instanceof RegistryError) || !isUpstreamError(error.cause)) throw error;
+            throw new RegistryError('MANIFEST_UNKNOWN', { detail: { name, reference }, cause: error.cause });
+          }
+        },
+      },
       tags: { ...own.tags, list: chosen.tags.list },
       referrers: chosen.referrers,
     };

@@ -1,4 +1,7 @@
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -8,7 +11,7 @@ import type { Log } from '../http/log.ts';
 import { imageOf, startUpstreamRegistry } from '../mirror/testing/upstream-registry.ts';
 import { createLog } from '../observe/log.ts';
 import { type Digest, digestOf } from '../oci/digest.ts';
-import { parseRepositoryName } from '../oci/name.ts';
+import { parseRepositoryName, type Tag } from '../oci/name.ts';
 import { createStorageRegistry } from '../registry/storage-registry.ts';
 import { createSharedStore } from '../shared-store.ts';
 import { type OpenMirror, openMirror } from './open-mirror.ts';
@@ -84,4 +87,31 @@ test('what cannot be deleted at the end keeps the rest from nothing', async () =
   expect(errors).toEqual(['the mirror could not be closed in order']);
   const { processes } = await readMirrorStatus(createSharedStore(driver, statusStore));
   expect(processes).toEqual({ running: 0, ended: 1 });
+});
+
+test('the log says which endpoint of which upstream is left alone, and until when', async () => {
+  const server = createServer((_, response) => response.writeHead(429, { 'Retry-After': '30' }).end());
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => void server.close());
+  const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { config } = await loadText(
+    fileWith(`mirror: ${JSON.stringify({ upstreams: [{ name: 'a.example', endpoints: [endpoint] }] })}`),
+  );
+  const driver = createDriver('inmemory', {});
+  const registry = createStorageRegistry({ driver });
+  const warnings: unknown[] = [];
+  const told: Log = { ...log, warn: (...line) => void warnings.push(line) };
+  const mirror = openMirror(config, { hosted: registry, store: registry, driver, log: told, userAgent: 'berth/test' });
+
+  const { manifests } = mirror.registry.repository(parseRepositoryName('a.example/team/app'));
+  await expect(manifests.get('latest' as Tag)).rejects.toThrow('wants fewer requests');
+  await mirror.close();
+  const until = expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
+  expect(warnings).toEqual([
+    [
+      'the circuit breaker of an endpoint has changed',
+      { upstream: 'a.example', endpoint, state: 'throttled', failures: 0, until },
+    ],
+  ]);
 });

@@ -64,7 +64,7 @@ export function openMirror(config: Config, parts: MirrorParts): OpenMirror {
   const statistics = new Statistics();
   const happened = (upstream: string, event: UpstreamEvent) => {
     statistics.happened(upstream, event);
-    tell(log, event);
+    tell(log, upstream, event);
   };
   const upstreams = openUpstreams(config, { ...parts, happened });
   const space = offline ? undefined : openSpace(config, { ...parts, upstreams, marks });
@@ -140,9 +140,13 @@ function asProxy(mirror: Registry, remote: string): Registry {
   );
 }
 
-function tell(log: Log, event: UpstreamEvent): void {
+function tell(log: Log, upstream: string, event: UpstreamEvent): void {
   const { type, endpoint } = event;
-  if (type === 'breaker') log.warn('an upstream', { endpoint, ...event.state });
+  if (type === 'breaker') {
+    const { state, failures, until } = event.state;
+    const end = until === undefined ? {} : { until: new Date(until).toISOString() };
+    log.warn('the circuit breaker of an endpoint has changed', { upstream, endpoint, state, failures, ...end });
+  }
   if (type === 'answer') {
     const { request, status, milliseconds } = event;
     log.debug('an upstream has answered', { endpoint, request, status, milliseconds });

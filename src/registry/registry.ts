@@ -176,8 +176,11 @@ export interface Manifest {
 
 /** The manifests of one repository. */
 export interface Manifests {
-  /** @throws RegistryError MANIFEST_UNKNOWN */
-  get(reference: Reference, signal?: AbortSignal): Promise<Manifest>;
+  /**
+   * @param isHead whether it is only asked if it is there, as clients do that are about to push
+   * @throws RegistryError MANIFEST_UNKNOWN
+   */
+  get(reference: Reference, signal?: AbortSignal, isHead?: boolean): Promise<Manifest>;
 
   /** Whether there is one. Where all were deleted, it may still say so. Asks the storage one thing. */
   any(signal?: AbortSignal): Promise<boolean>;

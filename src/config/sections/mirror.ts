@@ -15,6 +15,10 @@ const patterns = z.array(
 
 const hostName = /^[a-z0-9]+(?:[.-][a-z0-9]+)*(?::\d{1,5})?$/;
 
+const hostFault = {
+  error: 'must be a host, with a port where it needs one, such as auth.example.com, without https:// and path',
+};
+
 const upstream = z.object({
   /** What clients call it: `docker.io`, `quay.io`, `registry.example:5000`. Also what containerd names with `?ns=`. */
   name: text.refine((name) => hostName.test(name) && URL.canParse(`https://${name}`), {
@@ -26,7 +30,7 @@ const upstream = z.object({
    */
   endpoints: z.array(baseUrl).min(1, { error: 'must have one at least, or be left out' }).optional(),
   /** Other names of the same. Default: none, for docker.io `index.docker.io` and `registry-1.docker.io`. */
-  aliases: z.array(text).optional(),
+  aliases: z.array(text.regex(/^[^/\s@*]+$/, hostFault)).optional(),
   /** Before the names of its repositories here: `<prefix>/library/alpine`. Default: the name, without a port. */
   prefix: text
     .regex(/^[a-z0-9]+(?:[._/-][a-z0-9]+)*$/, { error: 'must be the beginning of a name, such as quay.io' })
@@ -54,8 +58,8 @@ const upstream = z.object({
     .default([]),
   /** Path of authorities (PEM) that are trusted beside those of the system. Default: none. */
   ca: text.optional(),
-  /** Hosts of its token server, where that is on a site of another name: `auth.example.com`. Default: none. */
-  realms: z.array(text).default([]),
+  /** Hosts of its token server, where that is on a site of another name: `auth.example.com`, `*.example.com`. Default: none. */
+  realms: z.array(text.regex(/^(?:\*\.)?[^/\s@*]+$/, hostFault)).default([]),
   /** How long it is waited for. None is for a whole answer: what comes slowly comes. */
   timeouts: z
     .object({

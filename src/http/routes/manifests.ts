@@ -15,7 +15,8 @@ const maxTags = 100;
 export const getManifest: Handler<'manifest'> = async (call) => {
   const { request, target } = call;
   const { manifests } = call.repository;
-  const { descriptor, content, warning } = await manifests.get(parseKnown(target.reference), request.signal);
+  const isHead = request.method === 'HEAD';
+  const { descriptor, content, warning } = await manifests.get(parseKnown(target.reference), request.signal, isHead);
   const headers = {
     'Content-Type': descriptor.mediaType,
     'Docker-Content-Digest': descriptor.digest,
