@@ -1,3 +1,4 @@
+import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { AddressGuard } from './address.ts';
 import { HttpConnections } from './http.ts';
@@ -17,12 +18,12 @@ beforeEach(() => {
 });
 afterAll(() => Promise.all([proxy.close(), upstream.close()]));
 
-async function get(url: string, environment: Record<string, string>): Promise<string> {
+async function get(url: string, environment: Record<string, string>, connect = 5_000): Promise<string> {
   const { hostname } = new URL(url);
   const connections = new HttpConnections({
     host: hostname,
     ca: undefined,
-    timeouts: { connect: 5_000, header: 5_000, idle: 5_000 },
+    timeouts: { connect, header: 5_000, idle: 5_000 },
     guard: new AddressGuard(hostname),
     proxies: proxiesIn(environment),
   });
@@ -50,5 +51,17 @@ describe('an upstream', () => {
     const environment = { HTTP_PROXY: `http://${proxy.host}` };
     expect(await get(`${upstream.url}/v2/`, environment)).toBe('hello');
     expect(proxy.tunnels).toEqual([]);
+  });
+
+  test('is not waited for longer than for a connection when the proxy says nothing', async () => {
+    const silent = createServer((socket) => socket.on('error', () => undefined)).listen(0, '127.0.0.1');
+    try {
+      await new Promise((resolve) => silent.once('listening', resolve));
+      const { port } = silent.address() as AddressInfo;
+      const environment = { HTTP_PROXY: `127.0.0.1:${port}` };
+      await expect(get('http://registry.invalid/v2/', environment, 1_000)).rejects.toThrow('Headers Timeout');
+    } finally {
+      silent.close();
+    }
   });
 });

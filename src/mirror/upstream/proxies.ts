@@ -1,6 +1,6 @@
 import type { LookupFunction } from 'node:net';
 import type { SecureContext } from 'node:tls';
-import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici';
+import { Agent, type Dispatcher, EnvHttpProxyAgent, Pool } from 'undici';
 
 /** Through whom upstreams are reached. */
 export interface Proxies {
@@ -39,6 +39,8 @@ export function createAgent(connect: ConnectOptions, { http, https, except }: Pr
     // The server behind the proxy, and the proxy.
     requestTls: tls,
     proxyTls: tls,
+    // Until the proxy has connected us; else it is waited for five minutes.
+    clientFactory: (proxy: URL, options: object) => new Pool(proxy, { ...options, headersTimeout: connect.timeout }),
     // What is empty is not looked for in the environment.
     httpProxy: http ?? '',
     httpsProxy: https ?? '',
