@@ -164,6 +164,23 @@ test('a repository that is not admitted has nothing, kept or not, and is not ask
   expect(upstream.requests).toEqual([]);
 });
 
+test('nobody mounts what was kept of a repository that is not admitted', async () => {
+  const settings = { upstream: { admits: (remote: string) => remote !== 'team/app' } };
+  const { repository, store, shared } = await mirrorOver(createInMemoryDriver(), [upstream.url], settings);
+  const [denied, admitted] = [parseRepositoryName(prefixed), parseRepositoryName('docker.io/team/other')];
+  const digest = digestOf(theirs.blobs[1] ?? Buffer.alloc(0));
+  await shared.claim(denied);
+  await push(store.repository(denied), theirs);
+  const anything = () => true;
+  const { blobs } = repository('mine/app');
+  for (const from of [denied, undefined]) expect(await blobs.mount(digest, from, anything)).toBeUndefined();
+  await shared.claim(admitted);
+  await push(store.repository(admitted), theirs);
+  for (const from of [admitted, undefined]) {
+    expect(await blobs.mount(digest, from, anything)).toMatchObject({ digest });
+  }
+});
+
 test('offline it serves what is kept, however old, under all its names, and asks nobody', async () => {
   const driver = createInMemoryDriver();
   const online = await mirrorOver(driver, [upstream.url]);

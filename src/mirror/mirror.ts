@@ -46,10 +46,11 @@ const pushTime = 600_000;
  * to know whether it has pushed it.
  */
 export function createMirror(options: MirrorOptions): Registry {
-  const { hosted, store, upstreams, downloads, marks, offline = false, maxQuestions = 64, now = Date.now } = options;
+  const { store, upstreams, downloads, marks, offline = false, maxQuestions = 64, now = Date.now } = options;
   const { onEvent, onSent = () => undefined, onFault } = options;
   const names = new Names(upstreams);
-  const owners = new Owners(hosted, marks);
+  const owners = new Owners(options.hosted, marks);
+  const hosted = mountingOnly(options.hosted, isServed);
   const slots = new UpstreamSlots(maxQuestions);
   const manifests = new MirroredManifests({ store, marks, owners, slots, now, onEvent, onFault });
   const blobs = new MirroredBlobs({ store, owners, downloads, slots, onEvent, onFault });
@@ -57,6 +58,12 @@ export function createMirror(options: MirrorOptions): Registry {
   const referrers = new MirroredReferrers({ slots, onEvent });
   /** Names without a prefix. */
   const pushed = new LRUCache<RepositoryName, true>({ max: 10_000, ttl: pushTime });
+
+  /** Whether anything can be had of a repository, as it is kept: not of one that is denied. */
+  async function isServed(name: RepositoryName): Promise<boolean> {
+    const mirrored = names.ofPrefix(name);
+    return mirrored === undefined || mirrored.upstream.admits(mirrored.remote) || owners.isHosted(name);
+  }
 
   function mirroredRepository(mirrored: Mirrored<Upstream>): Repository {
     const { upstream, remote, local } = mirrored;
@@ -163,6 +170,19 @@ export function createMirror(options: MirrorOptions): Registry {
       const byDefault = names.ofDefault(name);
       if (byDefault === undefined) return hosted.repository(name);
       return byDefault.upstream.prefix === '' ? mirroredRepository(byDefault) : hostedOr(name, byDefault);
+    },
+  };
+}
+
+/** A registry whose blobs are mounted from where they could be pulled as well. */
+function mountingOnly(registry: Registry, isServed: (from: RepositoryName) => Promise<boolean>): Registry {
+  return {
+    repositories: (page) => registry.repositories(page),
+    repository(name) {
+      const own = registry.repository(name);
+      const mount: Repository['blobs']['mount'] = (digest, from, readable) =>
+        own.blobs.mount(digest, from, async (source) => (await readable(source)) && isServed(source));
+      return { ...own, blobs: { ...own.blobs, mount } };
     },
   };
 }

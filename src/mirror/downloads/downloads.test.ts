@@ -372,20 +372,55 @@ test('what a process that died has left is removed, what another one is at is no
     })(),
   });
   const downloads = newDownloads();
-  const others = ['dead', 'alive'].map((name) => join(folder, 'spool', name));
-  for (const [index, other] of others.entries()) {
-    mkdirSync(other, { recursive: true });
-    const file = join(other, 'blob');
-    writeFileSync(file, 'x');
-    const then = new Date(Date.now() - (index === 0 ? 2 : 0.5) * 3_600_000);
-    for (const path of [file, other]) utimesSync(path, then, then);
-  }
+  const others = [leave('dead', 2), leave('alive', 0.5)];
   const download = await begin(open, downloads);
   expect(others.map((other) => existsSync(other))).toEqual([false, true]);
   expect(spooled()).toHaveLength(2);
   await downloads.close();
   await download.stored.catch(() => undefined);
   expect(downloads.running).toBe(0);
+});
+
+/** A folder of another process, with a blob in it, at which nothing has happened for a while. */
+function leave(name: string, hours: number): string {
+  const other = join(folder, 'spool', name);
+  mkdirSync(other, { recursive: true });
+  const file = join(other, 'blob');
+  writeFileSync(file, 'x');
+  const then = new Date(Date.now() - hours * 3_600_000);
+  for (const path of [file, other]) utimesSync(path, then, then);
+  return other;
+}
+
+test('what a process that died just now has left is removed later', async () => {
+  const { open } = upstream((start) => from(start));
+  const downloads = newDownloads();
+  const other = leave('other', 0.5);
+  await (await begin(open, downloads)).stored;
+  leave('other', 1.5);
+  await vi.waitFor(() => expect(downloads.running).toBe(0));
+  await (await begin(open, downloads)).stored;
+  expect(existsSync(other)).toBe(true);
+  const clock = vi.spyOn(performance, 'now').mockReturnValue(performance.now() + 3_600_000);
+  try {
+    await vi.waitFor(() => expect(downloads.running).toBe(0));
+    await (await begin(open, downloads)).stored;
+  } finally {
+    clock.mockRestore();
+  }
+  expect(existsSync(other)).toBe(false);
+});
+
+// Root may remove anything.
+test.skipIf(process.getuid?.() === 0)('what cannot be removed is in nobody’s way', async () => {
+  const { open } = upstream((start) => from(start));
+  const other = leave('other', 2);
+  chmodSync(other, 0o000);
+  try {
+    await (await begin(open, newDownloads())).stored;
+  } finally {
+    chmodSync(other, 0o700);
+  }
 });
 
 describe('the folder', () => {

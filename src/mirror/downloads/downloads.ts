@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { lstat, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Digest } from '../../oci/digest.ts';
 import { RegistryError } from '../../oci/errors.ts';
 import type { RepositoryName } from '../../oci/name.ts';
@@ -47,6 +47,8 @@ export class Downloads {
   readonly #running = new Map<Digest, Beginning>();
   /** The folder of this process. */
   #own: Promise<string> | undefined;
+  /** When the folders of others were looked at last, in milliseconds since the process began. */
+  #tidied = Number.NEGATIVE_INFINITY;
   readonly #maxSize: number;
   #ended = 0;
   #closed = false;
@@ -125,12 +127,22 @@ export class Downloads {
       this.#own ??= prepare(this.#options.folder);
       const own = this.#own;
       try {
-        return await GrowingFile.create(join(await own, randomUUID()), expected);
+        const folder = await own;
+        await this.#tidy(folder);
+        return await GrowingFile.create(join(folder, randomUUID()), expected);
       } catch (cause) {
         if (this.#own === own) this.#own = undefined;
         if (attempt === 2) throw new SpoolError(`no blob can be gathered: ${cause}`, { cause });
       }
     }
+  }
+
+  /** Looks for what processes left that died; not only once, as none of it is old enough when this one takes the place of one of them. */
+  async #tidy(own: string): Promise<void> {
+    const now = performance.now();
+    if (now < this.#tidied + abandonedAfter) return;
+    this.#tidied = now;
+    await removeAbandoned(dirname(own), own);
   }
 
   /** Ends all that is under way, and takes no more. @throws Error when what was gathered cannot be deleted; the next process does it then */
@@ -194,17 +206,22 @@ class Beginning implements Running {
 /** How long a folder is left alone in which nothing happens, in milliseconds: its process has died, or has nothing to do. */
 const abandonedAfter = 3_600_000;
 
-/** Makes a folder for this process, beside those of others, of which those go that are of processes that died. */
+/** Makes a folder for this process, beside those of others. */
 async function prepare(given: string | undefined): Promise<string> {
   const folder = given ?? (await temporaryFolder());
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  for (const name of await readdir(folder)) {
-    const path = join(folder, name);
-    if (await isAbandoned(path)) await rm(path, { recursive: true, force: true });
-  }
   const own = join(folder, randomUUID());
   await mkdir(own, { mode: 0o700 });
   return own;
+}
+
+/** Removes the folders of processes that died. What is another user's and cannot be removed does no harm. */
+async function removeAbandoned(folder: string, own: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const path = join(folder, name);
+    if (path === own || !(await isAbandoned(path))) continue;
+    await rm(path, { recursive: true, force: true }).catch(() => undefined);
+  }
 }
 
 /** Always the same, so that what a process leaves that dies is found; another one if somebody else has taken that name. */

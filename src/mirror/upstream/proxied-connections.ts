@@ -1,5 +1,6 @@
-import { type Dispatcher, EnvHttpProxyAgent } from 'undici';
+import { type Dispatcher, EnvHttpProxyAgent, Pool } from 'undici';
 import { Body } from '../../wire/body.ts';
+import { LateError } from '../../wire/connection.ts';
 import type { ConnectOptions } from '../../wire/connections.ts';
 import type { Answer, Request } from '../../wire/messages.ts';
 import type { Timeouts } from './http.ts';
@@ -29,6 +30,8 @@ export class ProxiedConnections {
       // The server behind the proxy, and the proxy.
       requestTls: tls,
       proxyTls: tls,
+      // Until the proxy has connected us; else it is waited for five minutes.
+      clientFactory: (proxy: URL, options: object) => new Pool(proxy, { ...options, headersTimeout: timeouts.connect }),
       // What is empty is not looked for in the environment.
       httpProxy: http ?? '',
       httpsProxy: https ?? '',
@@ -38,18 +41,29 @@ export class ProxiedConnections {
 
   /** As `Connections.send`. */
   send({ origin, path, method, headers }: Request, signal?: AbortSignal): Promise<Answer> {
-    const options = { headersTimeout: this.#timeouts.header, bodyTimeout: this.#timeouts.idle };
+    const { connect, header, idle } = this.#timeouts;
+    const options = { headersTimeout: header, bodyTimeout: idle };
     return new Promise((resolve, reject) => {
       let body: Body | undefined;
       let controller: Dispatcher.DispatchController | undefined;
-      const abort = () => {
-        const reason: Error = signal?.reason;
+      let givenUp: Error | undefined;
+      const giveUp = (reason: Error) => {
         if (body !== undefined) return body.destroy(reason);
+        givenUp = reason;
+        clearTimeout(deadline);
         controller?.abort(reason);
         // One that waits for a connection is ended when it gets one.
         reject(reason);
       };
-      const settle = () => signal?.removeEventListener('abort', abort);
+      const within = connect + header;
+      const late = () => giveUp(new LateError(`did not answer within ${within} ms`));
+      // Of a proxy that ends what it has just connected nothing else is ever heard.
+      const deadline = setTimeout(late, within);
+      const abort = () => giveUp(signal?.reason);
+      const settle = () => {
+        clearTimeout(deadline);
+        signal?.removeEventListener('abort', abort);
+      };
       if (signal?.aborted) return abort();
       signal?.addEventListener('abort', abort, { once: true });
       this.#agent.dispatch(
@@ -57,10 +71,11 @@ export class ProxiedConnections {
         {
           onRequestStart(started) {
             controller = started;
-            if (signal?.aborted) started.abort(signal.reason);
+            if (givenUp !== undefined) started.abort(givenUp);
           },
           onResponseStart(started, status, given) {
             if (status < 200) return;
+            clearTimeout(deadline);
             body = new Body(started);
             resolve({ status, headers: flattened(given), body });
           },

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { AddressGuard } from './address.ts';
@@ -19,12 +20,12 @@ beforeEach(() => {
 });
 afterAll(() => Promise.all([proxy.close(), upstream.close()]));
 
-async function get(url: string, environment: Record<string, string>): Promise<string> {
+async function get(url: string, environment: Record<string, string>, limit = 5_000): Promise<string> {
   const { hostname } = new URL(url);
   const connections = new HttpConnections({
     host: hostname,
     ca: undefined,
-    timeouts: { connect: 5_000, header: 5_000, idle: 5_000 },
+    timeouts: { connect: limit, header: limit, idle: 5_000 },
     guard: new AddressGuard(hostname),
     proxies: proxiesIn(environment),
   });
@@ -79,5 +80,32 @@ describe('an upstream', () => {
     const environment = { HTTP_PROXY: `http://${proxy.host}` };
     expect(await get(`${upstream.url}/v2/`, environment)).toBe('hello');
     expect(proxy.tunnels).toEqual([]);
+  });
+
+  test('is not waited for for ever when the proxy ends what it has just connected', async () => {
+    const portal = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.once('data', () => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello'));
+    });
+    await new Promise<void>((resolve) => portal.listen(0, '127.0.0.1', resolve));
+    const { port } = portal.address() as AddressInfo;
+    try {
+      const answer = get('http://registry.example/v2/', { HTTP_PROXY: `http://127.0.0.1:${port}` }, 300);
+      await expect(answer).rejects.toThrow('did not answer within 600 ms');
+    } finally {
+      portal.close();
+    }
+  });
+
+  test('is not waited for longer than for a connection when the proxy says nothing', async () => {
+    const silent = createServer((socket) => socket.on('error', () => undefined)).listen(0, '127.0.0.1');
+    try {
+      await new Promise((resolve) => silent.once('listening', resolve));
+      const { port } = silent.address() as AddressInfo;
+      const environment = { HTTP_PROXY: `127.0.0.1:${port}` };
+      await expect(get('http://registry.invalid/v2/', environment, 1_000)).rejects.toThrow(/Headers Timeout|did not answer/);
+    } finally {
+      silent.close();
+    }
   });
 });
