@@ -103,7 +103,9 @@ describe('an upstream', () => {
       await new Promise((resolve) => silent.once('listening', resolve));
       const { port } = silent.address() as AddressInfo;
       const environment = { HTTP_PROXY: `127.0.0.1:${port}` };
-      await expect(get('http://registry.invalid/v2/', environment, 1_000)).rejects.toThrow(/Headers Timeout|did not answer/);
+      await expect(get('http://registry.invalid/v2/', environment, 1_000)).rejects.toThrow(
+        /Headers Timeout|did not answer/,
+      );
     } finally {
       silent.close();
     }
