@@ -23,6 +23,10 @@ import { type Pull, pullBy } from './pull.ts';
  */
 
 const rounds = Number(process.argv[2] ?? 3);
+if (!Number.isSafeInteger(rounds) || rounds < 1) {
+  console.error('npm run bench:mirror [-- <rounds, 3> [<pattern of the lines, all>]]');
+  process.exit(2);
+}
 const only = new RegExp(process.argv[3] ?? '');
 const seconds = 3;
 const images = 50;

@@ -10,7 +10,7 @@ import { SpoolError } from './downloads/growing-file.ts';
 import { registryError, unlessUnknown } from './faults.ts';
 import type { Mirrored } from './naming.ts';
 import type { Owners } from './owners.ts';
-import { answerTime, Questions } from './questions.ts';
+import { answerTime, maxRefused, Questions } from './questions.ts';
 import type { UpstreamSlots } from './slots.ts';
 import { isUpstreamError } from './upstream/errors.ts';
 import type { MirrorEvent, MirrorFault, Upstream } from './upstream.ts';
@@ -35,7 +35,7 @@ export class MirroredBlobs {
   readonly #questions: Questions<number | undefined>;
   /** What upstreams said they have, with its size, and what they do not have. */
   readonly #known = new LRUCache<string, { size: number | undefined }>({ max: 10_000, ttl: answerTime });
-  readonly #refused = new LRUCache<string, { error: unknown }>({ max: 10_000, ttl: answerTime });
+  readonly #refused = new LRUCache<string, { error: unknown }>({ max: maxRefused, ttl: answerTime });
   /** URLs of endpoints, in the order in which they sent them; for as long as since the first one did. */
   readonly #distrusted = new LRUCache<Digest, ReadonlySet<string>>({ max: 1_000, ttl: distrustTime });
 
@@ -272,8 +272,13 @@ export class MirroredBlobs {
     const verify = async (aborted: AbortSignal) => {
       const hash = createHash(algorithmOf(digest));
       const blob = await upstream.client.openBlob(remote, digest, {}, aborted);
-      for await (const chunk of blob.body) hash.update(chunk);
-      if (digestFromHash(algorithmOf(digest), hash) === digest) return size;
+      let received = 0;
+      for await (const chunk of blob.body) {
+        received += chunk.length;
+        if (received > size) break;
+        hash.update(chunk);
+      }
+      if (received === size && digestFromHash(algorithmOf(digest), hash) === digest) return size;
       throw new RegistryError('UNAVAILABLE', { message: `${upstream.name} has other bytes under ${digest}` });
     };
     await this.#questions.of(upstream.name, `${keyOf(mirrored, digest)} verified`, verify).answer(signal);

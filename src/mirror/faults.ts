@@ -1,6 +1,6 @@
 import { type ErrorCode, isRegistryError, RegistryError } from '../oci/errors.ts';
 import { DigestMismatchError } from './downloads/download.ts';
-import { isUpstreamError, type UpstreamError } from './upstream/errors.ts';
+import { isUpstreamError, type UpstreamError, withoutStack } from './upstream/errors.ts';
 
 /** When clients may come again if nobody says when, in seconds. */
 const retryTime = 5;
@@ -13,7 +13,10 @@ export function registryError(error: unknown, missing: ErrorCode, detail: object
     const message = 'no upstream has sent the right bytes';
     return new RegistryError('UNAVAILABLE', { message, headers, detail, cause: error });
   }
-  if (!isUpstreamError(error)) return error;
+  return isUpstreamError(error) ? withoutStack(toldOf(error, missing, detail)) : error;
+}
+
+function toldOf(error: UpstreamError, missing: ErrorCode, detail: object): RegistryError {
   const { upstream, kind } = error;
   const said = error.fault.message === undefined ? '' : `: ${error.fault.message}`;
   switch (kind) {

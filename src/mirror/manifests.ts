@@ -7,7 +7,7 @@ import { allowsStale, registryError, unlessUnknown } from './faults.ts';
 import type { Mark, Marks } from './marks.ts';
 import type { Mirrored } from './naming.ts';
 import type { Owners } from './owners.ts';
-import { answerTime, type Question, Questions } from './questions.ts';
+import { answerTime, maxRefused, type Question, Questions } from './questions.ts';
 import type { UpstreamSlots } from './slots.ts';
 import { untilAborted } from './until-aborted.ts';
 import { isUpstreamError } from './upstream/errors.ts';
@@ -30,7 +30,7 @@ type Answer = { readonly manifest: Manifest; readonly outcome: MirrorEvent['outc
 export class MirroredManifests {
   readonly #options: MirroredManifestsOptions;
   readonly #questions: Questions<Answer>;
-  readonly #refused = new LRUCache<string, { error: unknown }>({ max: 10_000, ttl: answerTime });
+  readonly #refused = new LRUCache<string, { error: unknown }>({ max: maxRefused, ttl: answerTime });
 
   constructor(options: MirroredManifestsOptions) {
     this.#options = options;

@@ -139,10 +139,11 @@ export function createMirror(options: MirrorOptions): Registry {
           try {
             return await chosen.manifests.get(reference, signal);
           } catch (error) {
-            // Whoever asks just whether it is there may be about to push, which needs no upstream. Who wants it asks with GET
-            // next, and is told.
-            if (isHead !== true || !(error instanceof RegistryError) || !isUpstreamError(error.cause)) throw error;
-            throw new RegistryError('MANIFEST_UNKNOWN', { detail: { name, reference }, cause: error.cause });
+            // Whoever asks just whether it is there may be about to push, which needs no upstream. Most who want it ask with
+            // GET next, and are told; containerd does not, but says with `ns` whom it means.
+            if (isHead !== true || !(error instanceof RegistryError) || !isAway(error.cause)) throw error;
+            const { message, cause } = error;
+            throw new RegistryError('MANIFEST_UNKNOWN', { message, detail: { name, reference }, cause });
           }
         },
       },
@@ -284,4 +285,9 @@ function withNothing(repository: Repository, message: string): Repository {
     },
     referrers: { async *list() {} },
   };
+}
+
+/** Whether an upstream could not be asked, or wants not to be. */
+function isAway(error: unknown): boolean {
+  return isUpstreamError(error, 'unreachable') || isUpstreamError(error, 'throttled');
 }

@@ -4,6 +4,9 @@ import { untilAborted } from './until-aborted.ts';
 /** How long an upstream is believed what it has said: what it has, that it has not something, that it does not let us in. In milliseconds. */
 export const answerTime = 30_000;
 
+/** For how many questions it is remembered that the answer was no, of each kind. */
+export const maxRefused = 2_000;
+
 /** What upstreams are being asked, by key: who asks what somebody asks already hears the same. */
 export class Questions<T> {
   readonly #slots: UpstreamSlots;

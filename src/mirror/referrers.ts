@@ -27,7 +27,7 @@ export class MirroredReferrers {
   readonly #questions: Questions<readonly Descriptor[]>;
   readonly #known = new LRUCache<string, Answer>({
     maxSize: memory,
-    sizeCalculation: (answer) => ('list' in answer ? JSON.stringify(answer.list).length : 500),
+    sizeCalculation: (answer) => ('list' in answer ? JSON.stringify(answer.list).length : 4_000),
     ttl: answerTime,
   });
 

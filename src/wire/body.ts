@@ -6,8 +6,8 @@ const spare: Buffer[] = [];
 const maxSpare = 32;
 
 /**
- * For what comes although nobody has room for it: over TLS what was decrypted already is given after one has said stop.
- * It is copied at once, so there need be no more than this.
+ * For what comes although nobody has room for it: a socket wants to know where its next bytes go before one can say stop, and
+ * over TLS what was decrypted already comes after that. It is copied at once, so there need be no more than this.
  */
 const spill = Buffer.allocUnsafeSlow(64 * 1024);
 
@@ -36,7 +36,7 @@ export class BodyLimitError extends Error {
 
 /**
  * The body of an answer, to be read once. Its bytes are put into one of two parts of memory while the other one is in use,
- * by the kernel where the connection is our own: they are copied nowhere else, and nothing is made for the garbage
+ * by the kernel where the connection is our own: hardly any are copied elsewhere, and no memory is left to the garbage
  * collector, which would cost more than all the copying. A chunk is good until the next one is asked for.
  */
 export class Body implements AsyncIterable<Buffer> {
@@ -133,7 +133,8 @@ export class Body implements AsyncIterable<Buffer> {
    * @throws BodyLimitError when it is longer, or is not complete by then; what the connection broke with; the reason of `signal`
    */
   async bytes(limit = Number.POSITIVE_INFINITY, within?: number, signal?: AbortSignal): Promise<Buffer> {
-    const all: Buffer[] = [];
+    // One piece, as what comes in very small ones would take many times as much.
+    let all = Buffer.allocUnsafe(16 * 1024);
     let size = 0;
     const late = () => this.destroy(new BodyLimitError('time', `the answer is not complete after ${within} ms`));
     const timer = within === undefined ? undefined : setTimeout(late, within);
@@ -142,15 +143,21 @@ export class Body implements AsyncIterable<Buffer> {
     if (signal?.aborted) abort();
     try {
       for await (const chunk of this) {
-        size += chunk.length;
-        if (size > limit) throw new BodyLimitError('size', `the answer is longer than ${limit} bytes`);
-        all.push(Buffer.from(chunk));
+        const end = size + chunk.length;
+        if (end > limit) throw new BodyLimitError('size', `the answer is longer than ${limit} bytes`);
+        if (end > all.length) {
+          const larger = Buffer.allocUnsafe(Math.max(2 * all.length, end));
+          all.copy(larger, 0, 0, size);
+          all = larger;
+        }
+        chunk.copy(all, size);
+        size = end;
       }
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener('abort', abort);
     }
-    return Buffer.concat(all, size);
+    return all.subarray(0, size);
   }
 
   /** Rejects where the connection broke, and with what it was destroyed with. */

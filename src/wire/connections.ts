@@ -13,7 +13,7 @@ export interface Limits {
   readonly idle: number;
   /** For how long a connection waits for its next request at most: not as long as servers keep theirs. */
   readonly keepAlive: number;
-  /** How many connections there are; who needs one more waits. Default: as many as there are requests */
+  /** How many connections are busy at most; who needs one more waits. Default: as many as there are requests */
   readonly connections?: number;
 }
 
@@ -53,9 +53,10 @@ export class Connections {
    * Resolves when the answer begins, whatever its status is; follows nothing.
    *
    * @throws TypeError when the request is none; NoConnectionError when `signal` ended the wait for a connection, else its
-   *   reason, which also ends the body; LateError, ClosedError, MalformedAnswerError; errors of the system and of TLS
+   *   reason, which also ends the body as long as it comes; LateError, ClosedError, MalformedAnswerError; errors of the system and of TLS
    */
   async send(request: Request, signal?: AbortSignal): Promise<Answer> {
+    signal?.throwIfAborted();
     const bytes = bytesOf(request);
     const { connections = Number.POSITIVE_INFINITY } = this.#limits;
     while (this.#busy.size >= connections) await this.#turn(signal);
@@ -70,6 +71,7 @@ export class Connections {
   close(): void {
     this.#closed = true;
     for (const connection of [...this.#busy, ...this.#idle]) connection.destroy(closed());
+    for (const go of this.#waiting.splice(0)) go();
   }
 
   #turn(signal: AbortSignal | undefined): Promise<void> {

@@ -204,7 +204,7 @@ export class Download {
 
   async #receive(): Promise<void> {
     try {
-      while (!(await this.#receiveAll())) await this.#file.restart();
+      while (!(await this.#receiveAll()));
       this.#size = this.#file.written;
       this.#file.finish();
     } catch (error) {
@@ -225,7 +225,7 @@ export class Download {
     } catch (error) {
       if (!(error instanceof DigestMismatchError)) throw error;
       const hasOther = this.#options.distrust(this.#sources);
-      if (!hasOther || this.#file.given) throw error;
+      if (!hasOther || !(await this.#file.restart())) throw error;
       this.#sources.clear();
       return false;
     }

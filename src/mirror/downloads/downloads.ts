@@ -106,13 +106,13 @@ export class Downloads {
       const { objectOf = () => undefined } = this.#options;
       const createFile = (expected: number | undefined) => this.#createFile(expected);
       const download = await Download.begin({ ...source, aborter, maxSize: this.#maxSize, createFile, objectOf });
-      this.#options.onBegin?.(download);
       const report = (error: unknown) => {
         end();
         leave?.();
         this.#options.onEnd(download, error);
       };
       download.stored.then(() => report(undefined), report);
+      this.#options.onBegin?.(download);
       return download;
     } catch (error) {
       end();
@@ -215,11 +215,14 @@ async function prepare(given: string | undefined): Promise<string> {
   return own;
 }
 
+/** As {@link prepare} names folders: whatever else lies beside them is nobody's business here. */
+const ownName = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
 /** Removes the folders of processes that died. What is another user's and cannot be removed does no harm. */
 async function removeAbandoned(folder: string, own: string): Promise<void> {
   for (const name of await readdir(folder)) {
     const path = join(folder, name);
-    if (path === own || !(await isAbandoned(path))) continue;
+    if (path === own || !ownName.test(name) || !(await isAbandoned(path))) continue;
     await rm(path, { recursive: true, force: true }).catch(() => undefined);
   }
 }

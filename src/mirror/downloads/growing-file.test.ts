@@ -88,7 +88,7 @@ test('holds back the end until it is known to be right', async () => {
 test('begins anew', async () => {
   const file = await GrowingFile.create(path, content.length);
   await file.append(randomBytes(2 * mib));
-  await file.restart();
+  expect(await file.restart()).toBe(true);
   expect(file.written).toBe(0);
   await append(file, 300_000);
   file.finish();
@@ -96,6 +96,19 @@ test('begins anew', async () => {
   await file.content(undefined);
   expect(readFileSync(path).equals(content)).toBe(true);
   await file.release();
+});
+
+test('does not begin anew once somebody is given something, be it while the disk is waited for', async () => {
+  const file = await GrowingFile.create(path, content.length);
+  await file.append(randomBytes(2 * mib));
+  const restarted = file.restart();
+  const reader = file.read(whole)?.[Symbol.asyncIterator]();
+  await reader?.next();
+  expect(await restarted).toBe(false);
+  expect(file.written).toBe(2 * mib);
+  await reader?.return?.();
+  await file.release();
+  expect(file.written).toBe(2 * mib);
 });
 
 test('is read to the end by those who have begun before it was released', async () => {

@@ -28,6 +28,8 @@ export class GrowingFile {
   #flushed = 0;
   #flushing: Promise<void> | undefined;
   #fault: SpoolError | undefined;
+  #written = 0;
+  /** Whether somebody was told that there is something to be read. */
   #given = false;
   #state: 'growing' | 'whole' | { readonly failed: unknown } = 'growing';
   /** Woken when bytes were added, or none will be. */
@@ -55,17 +57,12 @@ export class GrowingFile {
   }
 
   get written(): number {
-    return this.#recent.end;
+    return this.#written;
   }
 
   /** How many read it now. */
   get readers(): number {
     return this.#readers;
-  }
-
-  /** Whether somebody has read something of it. */
-  get given(): boolean {
-    return this.#given;
   }
 
   /** Adds bytes at the end, which are copied. @throws SpoolError, if need be of bytes that were added before */
@@ -79,14 +76,16 @@ export class GrowingFile {
         });
         continue;
       }
-      this.#recent.add(rest.subarray(0, space));
-      rest = rest.subarray(space);
+      const added = rest.subarray(0, space);
+      this.#recent.add(added);
+      this.#written += added.length;
+      rest = rest.subarray(added.length);
       this.#wake();
       this.#flushing ??= this.#flush();
     }
   }
 
-  /** Never rejects. */
+  /** Begun when there is something to be written. Never rejects. */
   async #flush(): Promise<void> {
     try {
       while (this.#flushed < this.written) {
@@ -96,18 +95,28 @@ export class GrowingFile {
         this.#writer();
       }
     } catch (cause) {
-      this.#fault = new SpoolError(`${this.path} cannot be written: ${cause}`, { cause });
+      this.#fault = this.#unwritable(cause);
       this.#writer();
     }
     this.#flushing = undefined;
   }
 
-  /** Throws away what was written, of which nothing may have been {@link given}. */
-  async restart(): Promise<void> {
+  /**
+   * Throws away what was written, unless somebody has been given something of it.
+   *
+   * @returns whether it did
+   * @throws SpoolError
+   */
+  async restart(): Promise<boolean> {
     await this.#flushing;
+    if (this.#given) return false;
     this.#recent.clear();
+    this.#written = 0;
     this.#flushed = 0;
-    await this.#handle.truncate(0);
+    await this.#handle.truncate(0).catch((cause: unknown) => {
+      throw this.#unwritable(cause);
+    });
+    return true;
   }
 
   /** What was written is whole and right: readers get the rest. */
@@ -174,7 +183,6 @@ export class GrowingFile {
         ));
       if (read === 0) throw this.#shorter();
       position += read;
-      this.#given = true;
       yield buffer.subarray(0, read);
     }
   }
@@ -204,6 +212,10 @@ export class GrowingFile {
     }
   }
 
+  #unwritable(cause: unknown): SpoolError {
+    return new SpoolError(`${this.path} cannot be written: ${cause}`, { cause });
+  }
+
   #shorter(): SpoolError {
     return new SpoolError(`${this.path} is shorter than it was`);
   }
@@ -214,7 +226,10 @@ export class GrowingFile {
       if (isOver()) return 0;
       if (typeof this.#state === 'object') throw this.#state.failed;
       const limit = this.#state === 'whole' ? this.written : Math.min(this.written, (this.#expected ?? 0) - heldBack);
-      if (position < limit) return limit - position;
+      if (position < limit) {
+        this.#given = true;
+        return limit - position;
+      }
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
   }

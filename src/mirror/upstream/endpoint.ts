@@ -182,6 +182,7 @@ export class Endpoint {
         info,
         kind: kindOf(status, from.hostname, grant?.isToken),
         from: isOwn ? undefined : from.host,
+        knowsUs: isOwn && grant?.isToken === false,
         secrets: grant === undefined ? [] : [grant.secret],
         within: this.#within,
         now,

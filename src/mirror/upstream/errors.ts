@@ -67,6 +67,7 @@ export class UpstreamError extends Error {
     this.status = status;
     this.fault = fault;
     this.retryAt = retryAt;
+    withoutStack(this);
   }
 
   /** The same, with another time to try again. */
@@ -74,6 +75,12 @@ export class UpstreamError extends Error {
     const { kind, reason, status, fault, cause } = this;
     return new UpstreamError(kind, this, { reason, status, fault, retryAt, cause });
   }
+}
+
+/** What tells of somebody else's failure points to no place in our code. Stacks would fill the log, and memory: many are remembered. */
+export function withoutStack<E extends Error>(error: E): E {
+  error.stack = String(error);
+  return error;
 }
 
 export function isUpstreamError(error: unknown, kind?: UpstreamErrorKind): error is UpstreamError {

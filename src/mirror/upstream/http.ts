@@ -82,7 +82,7 @@ export class HttpConnections {
   }
 }
 
-/** The usual certificates count on: blobs often come from elsewhere. */
+/** Those that Node brings count on: blobs often come from elsewhere. */
 function trusting(ca: string): SecureContext {
   return createSecureContext({ ca: [...rootCertificates, ca] });
 }

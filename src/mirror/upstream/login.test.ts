@@ -236,6 +236,15 @@ describe('a token', () => {
 });
 
 describe('a token server', () => {
+  it('that does not accept our password is told from one that lets nobody in', async () => {
+    server.handler = (_, response) => sendError(response, 401, 'UNAUTHORIZED');
+    await expect(pull(client({ credentials }))).rejects.toMatchObject({
+      kind: 'denied',
+      cause: { message: 'it does not accept our user name and password' },
+    });
+    await expect(pull(client())).rejects.toMatchObject({ kind: 'denied', cause: undefined });
+  });
+
   it.each<[string, Handler, string, string]>([
     ['is down', (request) => request.socket.destroy(), 'unreachable', ''],
     ['is broken', (_, response) => response.writeHead(500).end(), 'unreachable', 'answers with 500'],
@@ -358,6 +367,7 @@ describe('a password', () => {
     await expect(pull(client({ credentials: { username: 'alice', password: 'x' } }))).rejects.toMatchObject({
       kind: 'denied',
       fault: { code: 'UNAUTHORIZED' },
+      cause: { message: 'it does not accept our user name and password' },
     });
     expect(upstream.requests).toHaveLength(2);
   });

@@ -1,5 +1,11 @@
 import { type Body, BodyLimitError } from '../../wire/body.ts';
-import { UpstreamError, type UpstreamErrorKind, type UpstreamFault, type UpstreamRequestInfo } from './errors.ts';
+import {
+  UpstreamError,
+  type UpstreamErrorKind,
+  type UpstreamFault,
+  type UpstreamRequestInfo,
+  withoutStack,
+} from './errors.ts';
 import { readFault } from './fault.ts';
 import type { HttpAnswer } from './http.ts';
 import { readRetryAfter } from './rate-limit.ts';
@@ -29,6 +35,8 @@ export interface RefusalContext {
   readonly kind: UpstreamErrorKind;
   /** Host that answers, if it is another one. */
   readonly from?: string | undefined;
+  /** Whether our user name and password went with the request. */
+  readonly knowsUs?: boolean;
   /** Not to be repeated. */
   readonly secrets: readonly string[];
   /** For the body, in milliseconds. */
@@ -42,7 +50,7 @@ export async function refusalOf(
   { status, headers, body }: HttpAnswer,
   context: RefusalContext,
 ): Promise<UpstreamError> {
-  const { info, kind, from, secrets, within, now, signal } = context;
+  const { info, kind, from, knowsUs = false, secrets, within, now, signal } = context;
   const retryAt = kind === 'throttled' ? readRetryAfter(headers['retry-after'], now) : undefined;
   const reason = `answers with ${status}${from === undefined ? '' : ` from ${from}`}`;
   return new UpstreamError(kind, info, {
@@ -50,6 +58,8 @@ export async function refusalOf(
     status,
     fault: await faultOf(body, secrets, within, signal),
     retryAt,
+    ...(knowsUs &&
+      status === 401 && { cause: withoutStack(new Error('it does not accept our user name and password')) }),
   });
 }
 

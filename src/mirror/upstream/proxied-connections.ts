@@ -50,7 +50,7 @@ export class ProxiedConnections {
       const giveUp = (reason: Error) => {
         if (body !== undefined) return body.destroy(reason);
         givenUp = reason;
-        clearTimeout(deadline);
+        settle();
         controller?.abort(reason);
         // One that waits for a connection is ended when it gets one.
         reject(reason);

@@ -56,7 +56,8 @@ export async function fetchToken(
   const { status, body } = answer;
   if (status !== 200) {
     const kind = kindOf(status);
-    throw await refusalOf(answer, { info, kind: kind === 'missing' ? 'invalid' : kind, secrets, within, now: now() });
+    const context = { info, knowsUs: authorization !== undefined, secrets, within, now: now() };
+    throw await refusalOf(answer, { ...context, kind: kind === 'missing' ? 'invalid' : kind });
   }
   let content: Buffer;
   try {
