@@ -4,7 +4,13 @@ import { driverName, storageFault } from './errors.ts';
 import { fill } from './object.ts';
 
 /** In bytes. A read of this size costs little more than a copy, and two of them are all that a reader holds. */
-const chunkSize = 1024 * 1024;
+const largeChunk = 1024 * 1024;
+/** For those who come when many read: a thousand of them must not take two gigabytes. */
+const smallChunk = 256 * 1024;
+const many = 16;
+
+/** Who reads now. */
+let readers = 0;
 
 export interface FileRange {
   readonly fd: number;
@@ -38,8 +44,10 @@ export class FileReader implements StorageReader {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
+    readers += 1;
     try {
-      const buffers = [this.#buffer(0), this.#buffer(1)];
+      const chunkSize = readers > many ? smallChunk : largeChunk;
+      const buffers = [this.#buffer(0, chunkSize), this.#buffer(1, chunkSize)];
       let position = 0;
       if (position < this.size) this.#read(buffers[0], position);
       for (let turn = 1; position < this.size; turn += 1) {
@@ -53,6 +61,7 @@ export class FileReader implements StorageReader {
     } catch (error) {
       throw storageFault(error, this.#path);
     } finally {
+      readers -= 1;
       await this.close();
     }
   }
@@ -72,7 +81,7 @@ export class FileReader implements StorageReader {
   };
 
   /** Never more memory than the range needs, and a second buffer only when there is a second chunk. */
-  #buffer(index: 0 | 1): Buffer {
+  #buffer(index: 0 | 1, chunkSize: number): Buffer {
     return Buffer.allocUnsafeSlow(Math.max(0, Math.min(chunkSize, this.size - index * chunkSize)));
   }
 

@@ -6,6 +6,10 @@ import { RecentBytes } from './recent-bytes.ts';
 const readSize = 256 * 1024;
 const storeSize = 1024 * 1024;
 
+/** Memory that readers have given back, for the next ones: it would wait for the garbage collector, and a crowd has much of it. */
+const spare: Buffer[] = [];
+const maxSpare = 64;
+
 /** Bytes that are not given out before the whole is known to be right: no reader gets all of what is wrong. */
 const heldBack = 64 * 1024;
 
@@ -167,7 +171,8 @@ export class GrowingFile {
   }
 
   async *#bytes(start: number, end: number, isOver: () => boolean): AsyncGenerator<Buffer> {
-    const buffer = Buffer.allocUnsafe(Math.min(readSize, end - start + 1));
+    const isLarge = end - start + 1 >= readSize;
+    const buffer = (isLarge ? spare.pop() : undefined) ?? Buffer.allocUnsafe(Math.min(readSize, end - start + 1));
     for (let position = start; position <= end; ) {
       const available = await this.#available(position, isOver);
       if (available === 0) return;
@@ -185,6 +190,8 @@ export class GrowingFile {
       position += read;
       yield buffer.subarray(0, read);
     }
+    // Whoever asks for more has done with what he had; who breaks off may still be sending it.
+    if (isLarge && spare.length < maxSpare) spare.push(buffer);
   }
 
   /**
