@@ -9,7 +9,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { lstat, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -133,6 +133,20 @@ describe('the lock of a writer', () => {
     await lock.release();
     await locks.close();
     expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('that is given back while its holder shows that it lives is gone', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    const locks = new WriterLocks(root, { beat, silence });
+    for (let round = 0; round < 50; round += 1) {
+      const held = await Promise.all(Array.from({ length: 8 }, (_, at) => locks.acquire(`/u${at}`)));
+      vi.advanceTimersByTime(beat);
+      // Each at another moment of the beat, which goes from lock to lock.
+      await Promise.all(held.map((lock) => lock.release()));
+      await Promise.all(Array.from({ length: 20 }, () => lstat(folder)));
+      expect(readdirSync(folder)).toEqual([]);
+    }
+    await locks.close();
   });
 
   test('that another machine took over is lost, and stays theirs', async () => {

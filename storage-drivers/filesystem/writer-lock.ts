@@ -32,6 +32,8 @@ interface Held {
   lost: boolean;
   /** Given back, but not removed yet. */
   released: boolean;
+  /** Ends when nothing works on the lock. Never rejects. */
+  turn: Promise<void>;
 }
 
 /**
@@ -67,12 +69,12 @@ export class WriterLocks {
       if (!(await this.#files.create(file, content))) throw new WriterBusyError(driverName, path);
     }
     this.#sweeping.start();
-    const held: Held = { file, content, shown: Date.now(), lost: false, released: false };
+    const held: Held = { file, content, shown: Date.now(), lost: false, released: false, turn: done };
     this.#held.add(held);
     this.#timer ??= setInterval(() => void this.#beat(), this.#times.beat).unref();
     return {
       verify: async () => {
-        await this.#ascertain(held);
+        await inTurn(held, () => this.#ascertain(held));
         if (held.lost) throw new WriterBusyError(driverName, path);
       },
       release: () => this.#release(held),
@@ -91,8 +93,7 @@ export class WriterLocks {
 
   async #beat(): Promise<void> {
     for (const held of this.#held) {
-      if (held.released) await this.#release(held);
-      else await this.#show(held).catch(() => undefined);
+      await inTurn(held, () => (held.released ? this.#remove(held) : this.#show(held))).catch(() => undefined);
     }
   }
 
@@ -108,6 +109,11 @@ export class WriterLocks {
 
   async #release(held: Held): Promise<void> {
     held.released = true;
+    await inTurn(held, () => this.#remove(held));
+  }
+
+  async #remove(held: Held): Promise<void> {
+    if (!this.#held.has(held)) return;
     try {
       await this.#ascertain(held);
       if (!held.lost) await unlink(held.file);
@@ -120,4 +126,16 @@ export class WriterLocks {
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
+}
+
+const done = Promise.resolve();
+
+/**
+ * One task at a time for each lock. A lock that is shown while it is given back would come back and never end; one that
+ * is given back twice would take that of the next writer with it.
+ */
+function inTurn(held: Held, task: () => Promise<void>): Promise<void> {
+  const turn = held.turn.then(task);
+  held.turn = turn.catch(() => undefined);
+  return turn;
 }
