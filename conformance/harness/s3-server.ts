@@ -17,6 +17,8 @@ export interface S3Bucket {
   readonly server: S3Server;
   /** The keys of all objects below a root directory, without it, in byte order. */
   keys(rootDirectory: string): Promise<string[]>;
+  /** The same with what they hold, in bytes. */
+  sizes(rootDirectory: string): Promise<Map<string, number>>;
 }
 
 let server: Promise<S3Server> | undefined;
@@ -66,16 +68,14 @@ async function makeBucket(): Promise<S3Bucket> {
   await client.send(new CreateBucketCommand({ Bucket: name })).catch((error: unknown) => {
     if (!(error instanceof BucketAlreadyOwnedByYou)) throw error;
   });
-  return {
-    name,
-    server: await s3Server(),
-    async keys(rootDirectory) {
-      const prefix = `${rootDirectory.replace(/^\/|\/$/g, '')}/`;
-      const keys: string[] = [];
-      for await (const { Contents = [] } of paginateListObjectsV2({ client }, { Bucket: name, Prefix: prefix })) {
-        keys.push(...Contents.map(({ Key = '' }) => Key.slice(prefix.length)));
-      }
-      return keys;
-    },
-  };
+  async function sizes(rootDirectory: string): Promise<Map<string, number>> {
+    const prefix = `${rootDirectory.replace(/^\/|\/$/g, '')}/`;
+    const found = new Map<string, number>();
+    for await (const { Contents = [] } of paginateListObjectsV2({ client }, { Bucket: name, Prefix: prefix })) {
+      for (const { Key = '', Size = 0 } of Contents) found.set(Key.slice(prefix.length), Size);
+    }
+    return found;
+  }
+  const keys = async (rootDirectory: string) => [...(await sizes(rootDirectory)).keys()];
+  return { name, server: await s3Server(), keys, sizes };
 }
