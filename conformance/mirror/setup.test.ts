@@ -142,6 +142,23 @@ test('containerd and k3s ask a server below a path', async () => {
   await below.stop();
 });
 
+test('containerd asks a registry without TLS itself when the mirror does not answer', async () => {
+  const { host } = new URL(upstream.url);
+  const mirror = { upstreams: [{ name: host, prefix: 'own', endpoints: ['http://127.0.0.1:1', upstream.url] }] };
+  const server = await startBerth({ config: { mirror } });
+  const { stdout } = await setup('containerd', server);
+  await server.stop();
+  const top = at('origin');
+  // With TLS or without it: on one machine containerd tries both.
+  expect(stdout).toContain(`server = "${upstream.url}"\n`);
+  await write(stdout, top);
+  const containerd = await startContainerd(join(top, 'containerd'));
+  const ctr = createCommand(requireTool('ctr'), ['--address', containerd.address, '--namespace', 'berth']);
+  const hosts = ['--hosts-dir', join(top, '/etc/containerd/certs.d')];
+  await ctr('images', 'pull', ...hosts, '--snapshotter', 'native', `${host}/team/app:1`);
+  await containerd.stop();
+});
+
 test('podman pulls, and skopeo', async () => {
   const top = at('podman');
   const { stdout } = await setup('podman', plain);

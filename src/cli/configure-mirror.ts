@@ -1,6 +1,5 @@
 import type { LoadedConfig } from '../config/load.ts';
-import type { Naming } from '../mirror/naming.ts';
-import { namesOf } from '../mirroring/upstreams.ts';
+import { type NamedUpstream, namesOf } from '../mirroring/upstreams.ts';
 import { CommandError } from './command-error.ts';
 import { configure } from './configure.ts';
 
@@ -11,7 +10,7 @@ import { configure } from './configure.ts';
  */
 export async function configureMirror(
   argument: string | undefined,
-): Promise<LoadedConfig & { readonly upstreams: readonly Naming[] }> {
+): Promise<LoadedConfig & { readonly upstreams: readonly NamedUpstream[] }> {
   const loaded = await configure(argument);
   const upstreams = namesOf(loaded.config);
   if (upstreams.length > 0) return { ...loaded, upstreams };

@@ -77,6 +77,6 @@ function isHub({ name }: Naming): boolean {
 }
 
 /** Where a registry of this name is reached, unless somebody says something else. */
-export function originOf({ name }: Pick<Naming, 'name'>): string {
+export function usualOriginOf({ name }: Pick<Naming, 'name'>): string {
   return name === dockerHub ? 'https://registry-1.docker.io' : `https://${name}`;
 }

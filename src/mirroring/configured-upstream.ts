@@ -6,7 +6,7 @@ import { longestTimer } from '../config/duration.ts';
 import { ConfigError } from '../config/finding.ts';
 import type { Config } from '../config/schema.ts';
 import { aliasesOf, prefixOf } from '../config/sections/mirror.ts';
-import { type Naming, originOf } from '../mirror/naming.ts';
+import { type Naming, usualOriginOf } from '../mirror/naming.ts';
 import { createUpstreamClient } from '../mirror/upstream/client.ts';
 import { proxiesIn } from '../mirror/upstream/proxies.ts';
 import type { Upstream } from '../mirror/upstream.ts';
@@ -19,6 +19,12 @@ export function namingOf(config: UpstreamConfig): Naming {
   return { name: config.name, aliases: aliasesOf(config), prefix: prefixOf(config), isDefault: config.default };
 }
 
+/** Where it is reached without a mirror: if one of its endpoints has its name, there, as that tells whether it has TLS. */
+export function originOf(config: UpstreamConfig): string {
+  const own = config.endpoints?.map((url) => new URL(url)).find(({ host }) => host === config.name);
+  return own?.origin ?? usualOriginOf(config);
+}
+
 /**
  * One of `mirror.upstreams`.
  *
@@ -27,7 +33,7 @@ export function namingOf(config: UpstreamConfig): Naming {
  */
 export function openConfigured(config: UpstreamConfig, key: string, { userAgent, happened }: UpstreamParts): Upstream {
   const { name, username, accounts, realms, timeouts, revalidate, maxstale } = config;
-  const { endpoints = [originOf(config)] } = config;
+  const { endpoints = [usualOriginOf(config)] } = config;
   const ca = config.ca === undefined ? undefined : readCa(config.ca, `${key}.ca`);
   const allowed = config.allow.map(createGlob);
   const denied = config.deny.map(createGlob);

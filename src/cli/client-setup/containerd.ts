@@ -1,4 +1,3 @@
-import { originOf } from '../../mirror/naming.ts';
 import { addressOf, type Setup, type Site } from './setup.ts';
 
 export function containerdSetup(site: Site): Setup {
@@ -7,7 +6,7 @@ export function containerdSetup(site: Site): Setup {
       path: `/etc/containerd/certs.d/${upstream.name}/hosts.toml`,
       content: [
         '# Asked when the mirror does not answer, or has it not.',
-        `server = "${originOf(upstream)}"`,
+        `server = "${upstream.origin}"`,
         '',
         `[host."${addressOf(site)}"]`,
         '  capabilities = ["pull", "resolve"]',

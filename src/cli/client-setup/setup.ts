@@ -1,10 +1,11 @@
 import type { Naming } from '../../mirror/naming.ts';
+import type { NamedUpstream } from '../../mirroring/upstreams.ts';
 
 /** This server, as its clients see it. */
 export interface Site {
   /** Without a slash at its end. */
   readonly url: URL;
-  readonly upstreams: readonly Naming[];
+  readonly upstreams: readonly NamedUpstream[];
   /** Path, on the client, of the authority (PEM) that has signed the server's certificate; undefined: one that everybody knows. */
   readonly ca: string | undefined;
   /** Whether not everybody may pull. */
