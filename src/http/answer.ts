@@ -50,11 +50,11 @@ export function createAnswer({ health, headers, log, metrics, ...addressing }: A
       request.status = reply.status;
       return await send(context, request, reply, ids);
     } catch (error) {
-      const { reply, internal } = errorReply(error, request.id);
+      const { reply, logged } = errorReply(error, request.id);
       request.status = reply.status;
       if (request.hasLeft) request.clientGone = true;
-      else if (internal) {
-        log.error('request failed', { request_id: request.id, method: request.method, path: request.path, error });
+      else if (logged !== undefined) {
+        log[logged]('request failed', { request_id: request.id, method: request.method, path: request.path, error });
       }
       return send(context, request, reply, ids);
     }

@@ -4,6 +4,7 @@ import { createInMemoryDriver } from '../../storage-drivers/inmemory/driver.ts';
 import { withCounts } from '../../storage-drivers/wrappers/counting.ts';
 import { withFaults } from '../../storage-drivers/wrappers/faults.ts';
 import { digestOf } from '../oci/digest.ts';
+import { RegistryError } from '../oci/errors.ts';
 import { createStorageRegistry } from '../registry/storage-registry.ts';
 import type { AppOptions } from './app.ts';
 import { createRecordingLog } from './listen/testing/recording-log.ts';
@@ -42,6 +43,25 @@ describe('the app', () => {
     expect(text).toContain('request mine');
     expect(text).not.toContain('injected');
     expect(log.lines).toContainEqual(expect.objectContaining({ level: 'error', message: 'request failed' }));
+  });
+
+  it('warns of what somebody else could not do, and of his reason', async () => {
+    const cause = new Error('connection refused');
+    const registry = createStorageRegistry({ driver: createInMemoryDriver() });
+    const { serve, log } = setUp({
+      registry: {
+        ...registry,
+        repository() {
+          throw new RegistryError('UNAVAILABLE', { message: 'the upstream cannot be asked', cause });
+        },
+      },
+    });
+    const response = await fetch(`${await serve()}/v2/a/manifests/x`);
+    expect(response.status).toBe(503);
+    expect(await response.text()).not.toContain('refused');
+    const error = expect.objectContaining({ cause });
+    const fields = expect.objectContaining({ error });
+    expect(log.lines).toContainEqual(expect.objectContaining({ level: 'warn', message: 'request failed', fields }));
   });
 
   it('does not take a refusal of a body that was read for a client that left', async () => {

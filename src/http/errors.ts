@@ -53,19 +53,21 @@ const storageFaults = new Map<string, ErrorCode>([
 
 export interface Answered {
   readonly reply: Reply;
-  /** True when the fault lies in the server: it is to be logged with its cause. */
-  readonly internal: boolean;
+  /** How it is to be logged, with its cause: a fault of the server, or of somebody whom it asked. Undefined: of the client. */
+  readonly logged?: 'error' | 'warn';
 }
 
 /** The only writer of errors: `{"errors":[{code, message, detail}]}`, the status being that of the first one. */
 export function errorReply(error: unknown, requestId: string): Answered {
-  if (error instanceof RegistryErrors) return { reply: replyOf(error.errors), internal: false };
-  if (error instanceof RegistryError)
-    return { reply: replyOf([error]), internal: rules[error.code].status >= 500 && error.cause !== undefined };
+  if (error instanceof RegistryErrors) return { reply: replyOf(error.errors) };
+  if (error instanceof RegistryError) {
+    const hasCause = rules[error.code].status >= 500 && error.cause !== undefined;
+    return { reply: replyOf([error]), ...(hasCause && { logged: 'warn' }) };
+  }
   const code = error instanceof Error && 'code' in error ? storageFaults.get(String(error.code)) : undefined;
-  if (code !== undefined) return { reply: replyOf([new RegistryError(code)]), internal: true };
+  if (code !== undefined) return { reply: replyOf([new RegistryError(code)]), logged: 'error' };
   const entry = { code: 'UNKNOWN', message: `internal error; the log has it under request ${requestId}`, detail: null };
-  return { reply: json(500, { errors: [entry] }), internal: true };
+  return { reply: json(500, { errors: [entry] }), logged: 'error' };
 }
 
 function replyOf(errors: readonly [RegistryError, ...RegistryError[]]): Reply {
