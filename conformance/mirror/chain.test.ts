@@ -96,8 +96,13 @@ describe('a chain of mirrors', () => {
     await door.kill();
     await pullAndRun();
     await copyWithSkopeo('quay.io/team/app:1', 'fourth');
-    const reply = await client.getManifest('quay.io/team/app', '1');
-    expect(reply.header('warning')).toContain('quay.io could not be asked');
+    const manifest = await client.getManifest('quay.io/team/app', '1');
+    const digest = manifest.header('docker-content-digest');
+    const lists = ['tags/list', 'tags/list?n=1', `referrers/${digest}`];
+    const others = await Promise.all(lists.map((list) => client.expect(200, 'GET', `/v2/quay.io/team/app/${list}`)));
+    for (const reply of [manifest, ...others]) {
+      expect(reply.header('warning'), String(reply)).toContain('quay.io could not be asked');
+    }
   });
 
   test('asks the origin when the door is gone', async () => {

@@ -52,6 +52,11 @@ export async function unlessUnknown<T>(promise: Promise<T>, missing: ErrorCode):
   }
 }
 
+/** What clients are told who get what is kept in place of what the upstream would say. @param upstream its name */
+export function staleWarning(upstream: string): string {
+  return `${upstream} could not be asked; this is what it said before`;
+}
+
 /** Whether what is kept may stand in for what the upstream would say. */
 export function allowsStale(error: unknown): error is UpstreamError {
   return isUpstreamError(error) && error.kind !== 'missing';

@@ -3,7 +3,7 @@ import { manifestTypes } from '../oci/media-type.ts';
 import type { Tag } from '../oci/name.ts';
 import { isDigest, type Reference } from '../oci/reference.ts';
 import type { Manifest, Registry, Repository } from '../registry/registry.ts';
-import { allowsStale, registryError, unlessUnknown } from './faults.ts';
+import { allowsStale, registryError, staleWarning, unlessUnknown } from './faults.ts';
 import type { Mark, Marks } from './marks.ts';
 import type { Mirrored } from './naming.ts';
 import type { Owners } from './owners.ts';
@@ -46,7 +46,7 @@ export class MirroredManifests {
     const { name } = upstream;
     this.#options.onEvent({ ...event, kind: 'manifest', upstream: name, repository: local, reference, descriptor });
     if (event.outcome !== 'stale') return manifest;
-    return { ...manifest, warning: `${upstream.name} could not be asked; this is what it said before` };
+    return { ...manifest, warning: staleWarning(upstream.name) };
   }
 
   async #answer(

@@ -257,6 +257,11 @@ describe('tags', () => {
     upstream.instead = instead as UpstreamRegistry['instead'];
     expect(await tagsIn(repository('team/app'))).toEqual(['latest']);
     expect(events.at(-1)).toMatchObject({ outcome: 'stale', kind: 'tags' });
+    events.length = 0;
+    const warnings: string[] = [];
+    const onWarning = (warning: string) => void warnings.push(warning);
+    for await (const _ of repository('team/app').tags.list({ onWarning })) break;
+    expect([events.length, warnings]).toEqual([1, [expect.stringContaining('docker.io could not be asked')]]);
   });
 
   test('of what is not there are none', async () => {

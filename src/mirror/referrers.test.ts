@@ -62,8 +62,12 @@ test('of an upstream that does not let us in are not asked for again at once, an
   };
   const { repository, events } = await mirrorOver(createInMemoryDriver(), [upstream.url]);
   for (let count = 0; count < 2; count += 1) expect(await listOf(repository(name))).toEqual([]);
+  const warnings: string[] = [];
+  const onWarning = (warning: string) => void warnings.push(warning);
+  for await (const found of repository(name).referrers.list(subject, [], { onWarning })) throw new Error(found.digest);
+  expect(warnings).toEqual([expect.stringContaining('docker.io could not be asked')]);
   expect(upstream.requests).toHaveLength(1);
-  expect(events).toMatchObject([1, 2].map(() => ({ outcome: 'stale', kind: 'referrers', reference: subject })));
+  expect(events).toMatchObject([1, 2, 3].map(() => ({ outcome: 'stale', kind: 'referrers', reference: subject })));
 });
 
 test('of an upstream that is down are asked for each time', async () => {

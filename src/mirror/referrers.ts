@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { Referrers } from '../registry/registry.ts';
-import { allowsStale, registryError } from './faults.ts';
+import { allowsStale, registryError, staleWarning } from './faults.ts';
 import type { Mirrored } from './naming.ts';
 import { answerTime, Questions } from './questions.ts';
 import type { UpstreamSlots } from './slots.ts';
@@ -49,6 +49,7 @@ export class MirroredReferrers {
         if (!allowsStale(error)) throw registryError(error, 'NAME_UNKNOWN', { name: local });
         const event = { outcome: 'stale', kind: 'referrers', reference: subject } as const;
         onEvent({ ...event, upstream: upstream.name, repository: local, error });
+        options.onWarning?.(staleWarning(upstream.name));
         yield* kept.list(subject, artifactTypes, options);
         return;
       }

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { RepositoryName, Tag } from '../oci/name.ts';
 import type { Tags } from '../registry/registry.ts';
-import { allowsStale, registryError } from './faults.ts';
+import { allowsStale, registryError, staleWarning } from './faults.ts';
 import type { Mirrored } from './naming.ts';
 import { Questions } from './questions.ts';
 import type { UpstreamSlots } from './slots.ts';
@@ -45,29 +45,31 @@ export class MirroredTags {
     const all = (isFirst: boolean, signal?: AbortSignal) => this.#all(mirrored, isFirst, signal);
     const stale = (error: unknown) => {
       const { upstream, local } = mirrored;
-      this.#onEvent({
-        outcome: 'stale',
-        kind: 'tags',
-        upstream: upstream.name,
-        repository: local,
-        reference: '',
-        error,
-      });
+      const event = { outcome: 'stale', kind: 'tags', reference: '' } as const;
+      this.#onEvent({ ...event, upstream: upstream.name, repository: local, error });
     };
     return async function* list(options = {}) {
-      const { after, signal } = options;
+      const { after, signal, onWarning } = options;
       let tags: readonly Tag[];
       try {
         tags = await all(after === undefined, signal);
       } catch (error) {
         const fault = registryError(error, 'NAME_UNKNOWN', { name: mirrored.local });
         if (!allowsStale(error)) throw fault;
+        // Who wants a page only does not read to the end.
+        let isStale = false;
         try {
-          yield* kept.list(options);
+          for await (const tag of kept.list(options)) {
+            if (!isStale) {
+              stale(error);
+              onWarning?.(staleWarning(mirrored.upstream.name));
+            }
+            isStale = true;
+            yield tag;
+          }
         } catch {
           throw fault;
         }
-        stale(error);
         return;
       }
       for (const tag of tags) if (after === undefined || tag > after) yield tag;

@@ -31,6 +31,11 @@ export interface Repository {
   readonly referrers: Referrers;
 }
 
+export interface ListOptions extends PageOptions {
+  /** Told, before the first entry comes, what a client should know of the list: that it may be out of date, and why. In one sentence. */
+  onWarning?: (warning: string) => void;
+}
+
 export interface PageOptions {
   /** Exclusive; need not exist. */
   after?: string;
@@ -222,7 +227,7 @@ export interface Tags {
    *
    * @throws RegistryError NAME_UNKNOWN when the repository has no content
    */
-  list(options?: PageOptions): AsyncIterable<Tag>;
+  list(options?: ListOptions): AsyncIterable<Tag>;
 
   /**
    * Removes the tag; the manifest stays.
@@ -239,5 +244,5 @@ export interface Referrers {
    *
    * @param artifactTypes only these; empty: all
    */
-  list(subject: Digest, artifactTypes: readonly string[], options?: PageOptions): AsyncIterable<Descriptor>;
+  list(subject: Digest, artifactTypes: readonly string[], options?: ListOptions): AsyncIterable<Descriptor>;
 }

@@ -5,6 +5,7 @@ import type { RepositoryName } from '../../oci/name.ts';
 import { json } from '../reply.ts';
 import { jsonList, nextLink, pageSize, takePage } from './pages.ts';
 import type { Call, Handler } from './services.ts';
+import { warningHeader } from './warning.ts';
 
 /** Entries of a catalogue page when the client does not say, as distribution has it. */
 const defaultRepositories = 100;
@@ -17,22 +18,27 @@ export const listTags: Handler<'tags'> = async (call) => {
   const { name, tags } = call.repository;
   const last = request.parameter('last');
   const size = pageSize(request, pages.tags);
+  const warnings: string[] = [];
   const source = tags.list({
     ...(last !== undefined && { after: last }),
     ...(size !== undefined && { limit: size + 1 }),
     signal: request.signal,
+    onWarning: (warning) => void warnings.push(warning),
   });
-  if (size === undefined) return jsonList(`{"name":${JSON.stringify(name)},"tags":[`, source, ']}');
+  if (size === undefined) {
+    const all = await jsonList(`{"name":${JSON.stringify(name)},"tags":[`, source, ']}');
+    return { ...all, headers: { ...all.headers, ...warningHeader(warnings[0]) } };
+  }
 
   const { items, more } = await takePage(source, size);
   const end = more ? items.at(-1) : undefined;
-  const headers =
+  const link =
     end &&
     nextLink(request, `/v2/${name}/tags/list`, [
       ['n', String(size)],
       ['last', end],
     ]);
-  return json(200, { name, tags: items }, headers);
+  return json(200, { name, tags: items }, { ...link, ...warningHeader(warnings[0]) });
 };
 
 export const listRepositories: Handler<'catalog'> = async (call) => {
@@ -69,7 +75,12 @@ export const listReferrers: Handler<'referrers'> = async (call) => {
   const last = request.parameter('last');
   const size = pageSize(request, Number.MAX_SAFE_INTEGER) ?? Number.MAX_SAFE_INTEGER;
 
-  const page = { ...(last !== undefined && { after: last }), signal: request.signal };
+  const warnings: string[] = [];
+  const page = {
+    ...(last !== undefined && { after: last }),
+    signal: request.signal,
+    onWarning: (warning: string) => void warnings.push(warning),
+  };
 
   const manifests: Descriptor[] = [];
   let bytes = 0;
@@ -88,6 +99,7 @@ export const listReferrers: Handler<'referrers'> = async (call) => {
     { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests },
     {
       'Content-Type': mediaTypes.ociIndex,
+      ...warningHeader(warnings[0]),
       ...(types.length > 0 && { 'OCI-Filters-Applied': 'artifactType' }),
       ...(end && nextLink(request, `/v2/${name}/referrers/${subject}`, [...count, ['last', end], ...filter])),
     },

@@ -5,6 +5,7 @@ import { isDigest, parseReference, type Reference } from '../../oci/reference.ts
 import { wholeBody } from '../whole-body.ts';
 import { entityTag, isCached, notModified } from './conditional.ts';
 import type { Handler } from './services.ts';
+import { warningHeader } from './warning.ts';
 
 /** The size that a registry must take at least (distribution-spec, "Pushing manifests"), and that clients read at most. */
 const maxSize = 4 * 1024 * 1024;
@@ -21,8 +22,7 @@ export const getManifest: Handler<'manifest'> = async (call) => {
     'Content-Type': descriptor.mediaType,
     'Docker-Content-Digest': descriptor.digest,
     ETag: entityTag(descriptor.digest),
-    // RFC 7234, 5.5.1. RFC 9111 has done away with it, but people who look for the reason find it here.
-    ...(warning !== undefined && { Warning: `110 berth "${warning}"` }),
+    ...warningHeader(warning),
   };
   if (isCached(request, descriptor.digest)) return notModified(headers);
   return { status: 200, headers, body: content };
