@@ -17,6 +17,7 @@ import type { TlsOptions } from './http/tls.ts';
 import { openMirror } from './mirroring/open-mirror.ts';
 import { startMirrorSchedule } from './mirroring/schedule.ts';
 import { createHealth } from './observe/health.ts';
+import { createNotifications } from './observe/notifications.ts';
 import { restrict } from './registry/restrict.ts';
 import { createStorageRegistry } from './registry/storage-registry.ts';
 import { startUploadPurging } from './upload-purging.ts';
@@ -63,6 +64,8 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
   const failing = () => (state === 'starting' ? { server: 'starting' } : health.failing());
   const metrics = await openMetrics(http.debug);
   if (mirror.report !== undefined) metrics?.mirrors(mirror.report);
+  const notifications = createNotifications({ ...config.notifications, addr: http.addr, log });
+  if (notifications !== undefined) metrics?.notifications(notifications.numbers);
   let control: AccessControl | undefined;
   // Until it is there, nothing is served.
   const opened = (): AccessControl => {
@@ -72,6 +75,7 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
   const prefix = http.prefix.replace(/\/$/, '');
   const app = createApp({
     registry,
+    watch: notifications?.watch,
     access: { authorize: (...asked) => opened().controller.authorize(...asked) },
     tokens:
       config.auth?.builtin === undefined
@@ -124,6 +128,8 @@ export async function startServer(config: Config, log: Log, listened?: () => Pro
     await Promise.race([app.settled(), delay(settleTimeout, undefined, { ref: false })]);
     await purging?.stop();
     await unscheduled;
+    // When nothing is done any more.
+    await notifications?.close();
     health.stop();
     await control?.close();
     await debugging?.drain(0);

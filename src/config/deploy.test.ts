@@ -106,6 +106,7 @@ describe('the table of the README', async () => {
       validation: { manifests: { indexes: { platformlist: [{ architecture: '?', os: '?' }] } } },
       mirror: { upstreams: [{ name: 'a' }], schedule: [{ cron: '0 0 * * *', images: ['a'] }] },
       health: { file: [{ file: '?' }], http: [{ uri: 'http://a' }], tcp: [{ addr: 'a:1' }] },
+      notifications: { endpoints: [{ url: 'http://a' }] },
     });
     const { auth } = configSchema.shape;
     const token = z.encode(auth, auth.parse({ token: { realm: 'http://a', service: 'a', issuer: 'a' } }));
@@ -116,7 +117,7 @@ describe('the table of the README', async () => {
       'version',
       ...names,
       ...['who', 'actions'].map((name) => `policy[].${name}`),
-      ...['architecture', 'os', 'file', 'uri', 'addr', 'name', 'issuer', 'audience', 'cron', 'images'].map(
+      ...['architecture', 'os', 'file', 'uri', 'addr', 'url', 'name', 'issuer', 'audience', 'cron', 'images'].map(
         (name) => `[].${name}`,
       ),
     ];

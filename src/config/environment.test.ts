@@ -145,7 +145,6 @@ describe('names that differ from the keys', () => {
   test.each([
     ['REGISTRY_LOG_HOOKS_0_MAILOPTIONS_SMTP_ADDR', 'log.hooks is not supported: no mail is sent'],
     ['REGISTRY_NOTIFICATIONS_EVENTCONFIG_INCLUDEREFERENCES', undefined],
-    ['REGISTRY_NOTIFICATIONS_ENDPOINTS_0_URL', 'notifications is not supported: no events are sent'],
     ['REGISTRY_REDIS_ADDRS', 'redis is not needed: berth keeps nothing in Redis'],
   ])('%s is known', async (name, message) => {
     const loaded = await loadText(fileWith(''), { [name]: 'true' });

@@ -249,8 +249,6 @@ describe('a key that berth does not act on', () => {
     'middleware: {storage: [{name: redirect, disabled: true}]}',
     'middleware: {registry: []}',
     'http: {tls: {letsencrypt: {hosts: []}}}',
-    'notifications: {endpoints: []}',
-    'notifications: {endpoints: [{name: a, disabled: true}]}',
     'log: {reportcaller: false, hooks: []}',
     'compatibility: {schema1: {enabled: false}}',
   ])('is not mentioned where it asks for nothing: %s', async (part) => {
@@ -259,7 +257,6 @@ describe('a key that berth does not act on', () => {
 
   test.each([
     ['redis: {addrs: [a]}', 'redis'],
-    ['notifications: {endpoints: [{name: a, url: b}]}', 'notifications'],
     ['log: {hooks: [{type: mail}]}', 'log.hooks'],
     ['log: {reportcaller: true}', 'log.reportcaller'],
     ['policy: {repository: {classes: [a]}}', 'policy'],
@@ -376,6 +373,31 @@ test('cipher suites have no effect with TLS 1.3 alone', async () => {
   expect(warningsOf(await loadText(fileWith(part)))).toEqual([
     'config.yml:3: http.tls.ciphersuites has no effect with http.tls.minimumtls tls1.3, whose suites are fixed',
   ]);
+});
+
+describe('who is told of events', () => {
+  const endpoint = (part: string) => fileWith(`notifications: {endpoints: [{name: a, ${part}}]}`);
+
+  test('needs an address, unless he is told nothing', async () => {
+    expect(await faultsOf(endpoint('timeout: 1s'))).toEqual([
+      'config.yml:3: notifications.endpoints.0.url is missing: events must go somewhere',
+    ]);
+    expect(warningsOf(await loadText(endpoint('disabled: true')))).toEqual([]);
+  });
+
+  test.each([
+    ['url: b', 'url "b" must be a URL'],
+    ['url: "http://user:hunter2@b"', 'url "http://<redacted>@b" must be a URL'],
+    [
+      'url: "http://b", ignore: {actions: [pulls]}',
+      'ignore.actions.0 "pulls" must be one of pull, push, mount, delete',
+    ],
+    ['url: "http://b", headers: {"a b": [hunter2]}', 'headers.a b is not the name of a header'],
+  ])('is wrong with %s', async (part, message) => {
+    const faults = await faultsOf(endpoint(part));
+    expect(faults).toEqual([expect.stringContaining(`notifications.endpoints.0.${message}`)]);
+    expect(faults.join()).not.toContain('hunter2');
+  });
 });
 
 test('metrics that no server has are not kept', async () => {

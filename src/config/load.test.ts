@@ -90,6 +90,7 @@ test('defaults are distribution’s, and relative URLs', async () => {
       http: [],
       tcp: [],
     },
+    notifications: { events: { includereferences: false }, endpoints: [] },
   });
 });
 

@@ -6,6 +6,7 @@ import { httpSection } from './sections/http.ts';
 import { catalogSection, tagsSection } from './sections/lists.ts';
 import { logSection } from './sections/log.ts';
 import { mirrorSection } from './sections/mirror.ts';
+import { notificationsSection } from './sections/notifications.ts';
 import { proxySection } from './sections/proxy.ts';
 import { storageSection } from './sections/storage.ts';
 import { validationSection } from './sections/validation.ts';
@@ -27,6 +28,7 @@ export const configSchema = z.object({
   tags: tagsSection,
   validation: validationSection,
   health: healthSection,
+  notifications: notificationsSection,
   proxy: proxySection,
   mirror: mirrorSection,
 });

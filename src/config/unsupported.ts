@@ -41,12 +41,6 @@ export const unsupportedKeys: readonly UnsupportedKey[] = [
   { path: 'log.hooks', severity: 'warning', message: 'is not supported: no mail is sent' },
   { path: 'log.reportcaller', severity: 'warning', message: 'is not supported: lines do not name the code' },
   { path: 'storage.cache', severity: 'warning', message: 'is not needed: berth keeps no cache that wants a setting' },
-  {
-    path: 'notifications',
-    severity: 'warning',
-    message: 'is not supported: no events are sent',
-    active: (node) => hasEnabledItem(child(node, 'endpoints')),
-  },
   { path: 'redis', severity: 'warning', message: 'is not needed: berth keeps nothing in Redis' },
   { path: 'policy', severity: 'warning', message: 'is not supported: repositories have no classes' },
   {

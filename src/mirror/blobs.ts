@@ -79,9 +79,11 @@ export class MirroredBlobs {
       const found = await this.#find(mirrored, digest, signal);
       const isKept = !(found instanceof Download);
       const descriptor = isKept ? found.descriptor : descriptorOf(digest, found.size);
-      report(isKept ? 'hit' : 'miss', descriptor);
+      const outcome = isKept ? 'hit' : 'miss';
+      report(outcome, descriptor);
       return {
         descriptor,
+        mirroring: { upstream: upstream.name, outcome },
         open: (range = { start: 0, end: descriptor.size - 1 }, aborted) =>
           told(this.#open(found, mirrored, digest, range, aborted), digest),
         redirectUrl: isKept ? found.redirectUrl : async () => undefined,
@@ -96,6 +98,7 @@ export class MirroredBlobs {
       report('miss', descriptor);
       return {
         descriptor,
+        mirroring: { upstream: upstream.name, outcome: 'miss' },
         open: async (range = { start: 0, end: descriptor.size - 1 }, aborted) =>
           readerOf(range, aborted, (closed) => this.#directly(mirrored, digest, range, closed)),
         redirectUrl: async () => undefined,

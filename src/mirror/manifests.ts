@@ -45,8 +45,12 @@ export class MirroredManifests {
     const { descriptor } = manifest;
     const { name } = upstream;
     this.#options.onEvent({ ...event, kind: 'manifest', upstream: name, repository: local, reference, descriptor });
-    if (event.outcome !== 'stale') return manifest;
-    return { ...manifest, warning: staleWarning(upstream.name) };
+    const { outcome } = event;
+    return {
+      ...manifest,
+      mirroring: { upstream: name, outcome },
+      ...(outcome === 'stale' && { warning: staleWarning(name) }),
+    };
   }
 
   async #answer(

@@ -191,7 +191,7 @@ function mountingOnly(registry: Registry, isServed: (from: RepositoryName) => Pr
 /** A blob that tells how many bytes of it are given out, when it begins. */
 function told(blob: Blob, tell: (bytes: number) => void): Blob {
   return {
-    descriptor: blob.descriptor,
+    ...blob,
     async open(range, signal) {
       const content = await blob.open(range, signal);
       tell(content.size);

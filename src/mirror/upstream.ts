@@ -1,5 +1,6 @@
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { RepositoryName } from '../oci/name.ts';
+import type { Mirroring } from '../registry/registry.ts';
 import type { Naming } from './naming.ts';
 import type { UpstreamClient } from './upstream/client.ts';
 
@@ -29,8 +30,7 @@ export interface Sent {
 
 /** What became of a request, for metrics and the log. */
 export interface MirrorEvent {
-  /** `hit`: from the storage; `miss`: from the upstream; `stale`: from the storage, as the upstream could not be asked. */
-  readonly outcome: 'hit' | 'miss' | 'stale';
+  readonly outcome: Mirroring['outcome'];
   readonly kind: 'manifest' | 'blob' | 'tags' | 'referrers';
   readonly upstream: string;
   readonly repository: RepositoryName;

@@ -1,5 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { addMirrorMetrics, type MirrorNumbers } from './metrics/mirror.ts';
+import { addNotificationMetrics } from './metrics/notifications.ts';
+import type { EndpointNumbers } from './notifications.ts';
 
 /** What the server counts and measures. Nothing of prom-client shows; has the shape that the other layers ask for. */
 export interface Metrics {
@@ -17,6 +19,8 @@ export interface Metrics {
   loginSlowed(): void;
   /** There is a mirror. @param read asked whenever metrics are */
   mirrors(read: () => MirrorNumbers): void;
+  /** Somebody is told of events. @param read asked whenever metrics are */
+  notifications(read: () => readonly EndpointNumbers[]): void;
   /** Everything, as Prometheus reads it. */
   exposition(): Promise<Exposition>;
 }
@@ -118,6 +122,7 @@ export function createMetrics(): Metrics {
     loginFailed: (reason) => failures.inc({ reason: reason.replaceAll(' ', '_') }),
     loginSlowed: () => slowed.inc(),
     mirrors: (read) => addMirrorMetrics(registry, read),
+    notifications: (read) => addNotificationMetrics(registry, read),
     exposition: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
   };
 }

@@ -79,19 +79,22 @@ export function createManifests(
     },
 
     async delete(digest) {
-      await lock.exclusive(name, async () => {
+      return lock.exclusive(name, async () => {
         const target = await readLink(driver, revision(digest));
         if (target === undefined) throw unknown(digest);
+        const gone: Tag[] = [];
         for await (const tag of tagsOf(driver, name, seen, {})) {
           const current = await readLink(driver, layout.tagCurrent(name, tag));
           if (current !== digest) continue;
           await remove(driver, layout.tag(name, tag));
           seen.delete(`${name}:${tag}`);
+          gone.push(tag);
         }
         const bytes = await content.get(target);
         const subject = bytes && content.info(target, bytes).subject;
         if (subject !== undefined) await index.remove(subject, digest);
         await remove(driver, revision(digest));
+        return gone;
       });
     },
   };

@@ -104,8 +104,17 @@ export interface Blobs {
   delete(digest: Digest): Promise<void>;
 }
 
+/** How a mirror came by something: it had it, it asked for it, or it had it and could not ask whether that is still right. */
+export interface Mirroring {
+  /** e.g. `docker.io` */
+  readonly upstream: string;
+  readonly outcome: 'hit' | 'miss' | 'stale';
+}
+
 export interface Blob {
   readonly descriptor: Descriptor;
+  /** Of what is mirrored. */
+  readonly mirroring?: Mirroring;
   /** Streams the blob or a part of it. @throws RegistryError BLOB_UNKNOWN when it vanished meanwhile */
   open(range?: ByteRange, signal?: AbortSignal): Promise<ContentReader>;
   /** A URL where the client can fetch it by GET, or undefined when it is to be streamed. */
@@ -177,6 +186,8 @@ export interface Manifest {
   readonly content: Buffer;
   /** What a client should know of it: that it may be out of date, and why. In one sentence. */
   readonly warning?: string;
+  /** Of what is mirrored. */
+  readonly mirroring?: Mirroring;
 }
 
 /** The manifests of one repository. */
@@ -202,9 +213,10 @@ export interface Manifests {
   /**
    * Deletes a manifest and every tag that points to it.
    *
+   * @returns these tags
    * @throws RegistryError MANIFEST_UNKNOWN, UNSUPPORTED when deletion is switched off
    */
-  delete(digest: Digest): Promise<void>;
+  delete(digest: Digest): Promise<readonly Tag[]>;
 }
 
 export interface PutManifestOptions {

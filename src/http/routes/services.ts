@@ -4,9 +4,34 @@ import type { Reply } from '../reply.ts';
 import type { ApiRequest } from '../request.ts';
 import type { Target } from '../target.ts';
 
+/** Who asks, and by which address. */
+export interface Visit {
+  /** Of the request. */
+  readonly id: string;
+  /** Of the client. */
+  readonly addr: string;
+  /** As the client calls us. */
+  readonly host: string;
+  readonly method: string;
+  readonly useragent: string;
+  /** Empty: anybody. */
+  readonly user: string;
+  /** Before the name of a repository: `http://registry:5000/v2/`. */
+  readonly base: string;
+}
+
+/** Watches what a request does in a repository. `observe/notifications.ts` has the one that the server uses. */
+export interface Watch {
+  /** The same repository, through which it is seen. */
+  readonly repository: Repository;
+  succeeded(visit: Visit): void;
+}
+
 /** What every handler works with. */
 export interface Services {
   readonly registry: Registry;
+  /** Absent: nobody wants to know what is done. */
+  readonly watch?: ((repository: Repository) => Watch) | undefined;
   /** Largest pages; a client that asks for more gets these and a link to the next one. */
   readonly pages: { readonly repositories: number; readonly tags: number };
 }

@@ -8,7 +8,7 @@ import { parseTarget, type Target } from '../target.ts';
 import { deleteBlob, getBlob, headBlob } from './blobs.ts';
 import { listReferrers, listRepositories, listTags } from './lists.ts';
 import { deleteManifest, getManifest, putManifest } from './manifests.ts';
-import type { Handler, Services } from './services.ts';
+import type { Handler, Services, Visit } from './services.ts';
 import { cancelUpload, getUpload, patchUpload, putUpload, startUpload } from './uploads.ts';
 
 type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -85,8 +85,22 @@ function targetOf({ path }: ApiRequest): Target | undefined {
 /** A host, with a port where it needs one. What else clients send no registry is called, and it does not belong in a header. */
 const namespaceGrammar = /^[a-z0-9](?:[a-z0-9.-]{0,253}[a-z0-9])?(?::\d{1,5})?$/i;
 
+function visitOf(request: ApiRequest): Visit {
+  const { id, origin, method, user, remoteAddress: addr } = request;
+  const { host } = new URL(origin);
+  return {
+    id,
+    addr,
+    host,
+    method,
+    useragent: request.header('user-agent') ?? '',
+    user,
+    base: origin + request.link('/v2/'),
+  };
+}
+
 /** Everything below `/v2`: tells what is asked for, asks whether it is allowed, and only then looks. */
-export function createV2({ access, ...services }: V2Options): (request: ApiRequest) => Promise<Reply> {
+export function createV2({ access, watch, ...services }: V2Options): (request: ApiRequest) => Promise<Reply> {
   return async (request) => {
     const target = targetOf(request);
     if (target === undefined) throw new RegistryError('NOT_FOUND');
@@ -100,8 +114,12 @@ export function createV2({ access, ...services }: V2Options): (request: ApiReque
     const needed = accessOf(target, repository?.name, request.method);
     const caller = await access.authorize(request, needed, helpfulFor(target, request));
     request.user = caller.subject;
+    const watched = repository && watch?.(repository);
     try {
-      const reply = await handler({ ...services, request, target, repository, caller } as never);
+      const within = watched?.repository ?? repository;
+      const reply = await handler({ ...services, request, target, repository: within, caller } as never);
+      // What a client has already it does not pull.
+      if (reply.status !== 304) watched?.succeeded(visitOf(request));
       if (namespace === undefined || repository === undefined || repository.name === name) return reply;
       if (!namespaceGrammar.test(namespace)) return reply;
       return { ...reply, headers: { ...reply.headers, 'OCI-Namespace': namespace } };

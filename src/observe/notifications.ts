@@ -1,0 +1,245 @@
+import { randomUUID } from 'node:crypto';
+import { STATUS_CODES } from 'node:http';
+import { hostname } from 'node:os';
+import type { Repository } from '../registry/registry.ts';
+import { type Event, type EventRequest, envelopeType } from './notifications/event.ts';
+import { Queue } from './notifications/queue.ts';
+import { type Deed, watched } from './notifications/watched.ts';
+
+/** A text, or what gives one away only when it is asked to. */
+type HeaderValue = string | { reveal(): string };
+
+/** One of `notifications.endpoints` of the configuration. Times in milliseconds. */
+export interface EndpointSettings {
+  readonly name?: string | undefined;
+  readonly disabled: boolean;
+  readonly url?: string | undefined;
+  readonly headers: Readonly<Record<string, readonly HeaderValue[]>>;
+  readonly timeout: number;
+  readonly threshold: number;
+  readonly backoff: number;
+  readonly ignoredmediatypes: readonly string[];
+  readonly ignore: { readonly mediatypes: readonly string[]; readonly actions: readonly Event['action'][] };
+}
+
+export interface NotificationsOptions {
+  readonly events: { readonly includereferences: boolean };
+  readonly endpoints: readonly EndpointSettings[];
+  /** `host:port` or a path: where this server listens. */
+  readonly addr: string;
+  readonly log: {
+    info(message: string, fields: Record<string, unknown>): void;
+    warn(message: string, fields: Record<string, unknown>): void;
+  };
+}
+
+/** Who asks, and by which address. */
+export interface Visit extends EventRequest {
+  /** Empty: anybody. */
+  readonly user: string;
+  /** Before the name of a repository: `http://registry:5000/v2/`. */
+  readonly base: string;
+}
+
+/** One request, while it is answered. */
+export interface Watch {
+  /** The repository, which tells what is done in it. */
+  readonly repository: Repository;
+  /** The request has succeeded: what was done is told to all endpoints. */
+  succeeded(visit: Visit): void;
+}
+
+/** What became of the events of an endpoint, since the process began. */
+export interface EndpointNumbers {
+  readonly name: string;
+  /** Events that it was to be told. */
+  readonly events: number;
+  readonly successes: number;
+  /** Attempts that were answered with something else than 2xx and 3xx. */
+  readonly failures: number;
+  /** Attempts that were not answered. */
+  readonly errors: number;
+  readonly dropped: number;
+  readonly pending: number;
+  /** By what it answered: `200 OK`. */
+  readonly statuses: Readonly<Record<string, number>>;
+}
+
+export interface Notifications {
+  watch(repository: Repository): Watch;
+  numbers(): readonly EndpointNumbers[];
+  /** Sends what waits, for a few seconds at most. */
+  close(): Promise<void>;
+}
+
+/** Events of an endpoint that may wait: about 10 MB of memory. */
+const maxPending = 10_000;
+
+/** For what waits when the server stops, in milliseconds. */
+const patience = 5_000;
+
+/** Bytes of an answer that are read, so that the connection can be used again. */
+const maxAnswer = 64 * 1024;
+
+/** @returns undefined when nobody is to be told anything */
+export function createNotifications(options: NotificationsOptions): Notifications | undefined {
+  const { events, log } = options;
+  const endpoints = options.endpoints.flatMap((settings, place) => {
+    const { disabled, url, name = `endpoint-${place}` } = settings;
+    return disabled || url === undefined ? [] : [new Endpoint({ ...settings, url, name }, log)];
+  });
+  if (endpoints.length === 0) return undefined;
+  const source = { addr: sourceOf(options.addr), instanceID: randomUUID() };
+
+  function eventOf(repository: string, deed: Deed, { user, base, ...request }: Visit): Event {
+    const { action, kind, descriptor, tag, from, content, mirroring } = deed;
+    const described = descriptor !== undefined && 'size' in descriptor ? descriptor : undefined;
+    return {
+      id: randomUUID(),
+      timestamp: new Date().toISOString(),
+      action,
+      target: {
+        ...(described && { mediaType: described.mediaType, size: described.size }),
+        ...(descriptor && { digest: descriptor.digest }),
+        ...(described && { length: described.size }),
+        repository,
+        ...(from !== undefined && { fromRepository: from }),
+        ...(described && { url: `${base}${repository}/${kind}s/${described.digest}` }),
+        ...(tag !== undefined && { tag }),
+        ...(events.includereferences && content !== undefined && { references: referencesOf(content) }),
+      },
+      request,
+      actor: user === '' ? {} : { name: user },
+      source,
+      ...(mirroring && { mirror: mirroring }),
+    };
+  }
+
+  return {
+    watch(repository) {
+      const deeds: Deed[] = [];
+      return {
+        repository: watched(repository, (deed) => void deeds.push(deed)),
+        succeeded(visit) {
+          for (const deed of deeds) {
+            const event = eventOf(repository.name, deed, visit);
+            for (const endpoint of endpoints) endpoint.tell(event);
+          }
+        },
+      };
+    },
+    numbers: () => endpoints.map((endpoint) => endpoint.numbers()),
+    async close() {
+      await Promise.all(endpoints.map((endpoint) => endpoint.close()));
+    },
+  };
+}
+
+/** One that is told of events, in its own time. */
+class Endpoint {
+  readonly #settings: EndpointSettings & { readonly name: string; readonly url: string };
+  readonly #log: NotificationsOptions['log'];
+  readonly #queue: Queue<Event>;
+  readonly #statuses: Record<string, number> = {};
+  #events = 0;
+  #successes = 0;
+  #failures = 0;
+  #errors = 0;
+
+  constructor(settings: EndpointSettings & { name: string; url: string }, log: NotificationsOptions['log']) {
+    const { name, threshold, backoff } = settings;
+    this.#settings = settings;
+    this.#log = log;
+    this.#queue = new Queue({
+      threshold,
+      backoff,
+      max: maxPending,
+      deliver: (event, signal) => this.#send(event, signal),
+      onChange(failures, error) {
+        if (error === undefined) log.info('an endpoint of notifications takes events again', { name, failures });
+        else log.warn('an endpoint of notifications does not take an event, and is asked again', { name, error });
+      },
+      onFull: () => log.warn('an endpoint of notifications misses events: too many wait', { name, maxPending }),
+    });
+  }
+
+  tell(event: Event): void {
+    const { ignore, ignoredmediatypes } = this.#settings;
+    const { mediaType = '' } = event.target;
+    if (ignore.actions.includes(event.action)) return;
+    if (ignore.mediatypes.includes(mediaType) || ignoredmediatypes.includes(mediaType)) return;
+    this.#events += 1;
+    this.#queue.add(event);
+  }
+
+  numbers(): EndpointNumbers {
+    const { pending, dropped } = this.#queue;
+    return {
+      name: this.#settings.name,
+      events: this.#events,
+      successes: this.#successes,
+      failures: this.#failures,
+      errors: this.#errors,
+      dropped,
+      pending,
+      statuses: { ...this.#statuses },
+    };
+  }
+
+  async close(): Promise<void> {
+    const lost = await this.#queue.close(patience);
+    if (lost > 0) this.#log.warn('an endpoint of notifications misses events', { name: this.#settings.name, lost });
+  }
+
+  /** @throws Error unless it was taken */
+  async #send(event: Event, stopping: AbortSignal): Promise<void> {
+    const { url, headers, timeout } = this.#settings;
+    const fields = Object.entries(headers).flatMap(([name, values]) =>
+      values.map((value): [string, string] => [name, typeof value === 'string' ? value : value.reveal()]),
+    );
+    let response: Response;
+    try {
+      response = await fetch(url, {
+        method: 'POST',
+        // Nobody else is to get the headers, and distribution takes a redirect for a yes.
+        redirect: 'manual',
+        headers: [['Content-Type', envelopeType], ['User-Agent', 'berth'], ...fields],
+        body: JSON.stringify({ events: [event] }),
+        signal: AbortSignal.any([stopping, AbortSignal.timeout(timeout)]),
+      });
+      await skim(response);
+    } catch (error) {
+      this.#errors += 1;
+      throw error;
+    }
+    const { status } = response;
+    const code = `${status} ${STATUS_CODES[status] ?? ''}`.trim();
+    this.#statuses[code] = (this.#statuses[code] ?? 0) + 1;
+    if (status < 200 || status >= 400) {
+      this.#failures += 1;
+      throw new Error(`answers with ${code}`);
+    }
+    this.#successes += 1;
+  }
+}
+
+async function skim({ body }: Response): Promise<void> {
+  if (body === null) return;
+  let length = 0;
+  for await (const chunk of body) {
+    length += chunk.length;
+    if (length > maxAnswer) return;
+  }
+}
+
+/** As distribution has it: the name of the machine, with the port of the registry. */
+function sourceOf(addr: string): string {
+  const port = /:(\d+)$/.exec(addr)?.[1];
+  return port === undefined ? hostname() : `${hostname()}:${port}`;
+}
+
+/** Descriptors, as they stand in the manifest. */
+function referencesOf(content: Buffer): readonly unknown[] {
+  const { config, layers, manifests } = JSON.parse(content.toString()) as Record<string, unknown>;
+  return [config, layers, manifests].flat().filter((entry) => typeof entry === 'object' && entry !== null);
+}
