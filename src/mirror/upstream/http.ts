@@ -1,9 +1,9 @@
 import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls';
-import { Connections, type ConnectOptions } from '../../wire/connections.ts';
+import { Connections, type ConnectOptions, type Limits } from '../../wire/connections.ts';
 import type { Answer, Request } from '../../wire/messages.ts';
 import { type AddressGuard, isLoopback } from './address.ts';
-import { isProxied, ProxiedConnections } from './proxied-connections.ts';
-import type { Proxies } from './proxies.ts';
+import { ProxiedConnections } from './proxied-connections.ts';
+import { isProxied, type Proxies } from './proxies.ts';
 
 /** How long a connection waits for its next request, in milliseconds. */
 const keepAlive = 15_000;
@@ -57,10 +57,9 @@ export class HttpConnections {
   constructor({ host, ca, timeouts, guard, proxies = {} }: HttpConnectionsOptions) {
     this.#host = host;
     const tls = ca === undefined ? {} : { secureContext: trusting(ca) };
+    const limits: Limits = { ...timeouts, head: timeouts.header, keepAlive };
     const client = (options: ConnectOptions, through: Proxies) =>
-      isProxied(through)
-        ? new ProxiedConnections(timeouts, options, through)
-        : new Connections({ ...timeouts, head: timeouts.header, keepAlive }, options);
+      isProxied(through) ? new ProxiedConnections(limits, options, through) : new Connections(limits, options);
     this.#own = client(tls, isLoopback(host) ? {} : proxies);
     // Whom a proxy connects to it decides itself.
     this.#others = client({ ...tls, lookup: guard.lookup }, proxies);
@@ -71,7 +70,7 @@ export class HttpConnections {
    *
    * @throws what the connection failed with; the reason of `signal`, which also ends the body
    */
-  async send({ url, method, headers }: HttpRequest, signal?: AbortSignal): Promise<HttpAnswer> {
+  async send({ url, method, headers }: HttpRequest, signal?: AbortSignal): Promise<Answer> {
     const client = url.hostname === this.#host ? this.#own : this.#others;
     return client.send({ origin: url.origin, method, path: url.pathname + url.search, headers }, signal);
   }
