@@ -24,8 +24,6 @@ export interface HttpRequest {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-export type HttpAnswer = Answer;
-
 export interface HttpConnectionsOptions {
   /** Host of the endpoint, as in its URL. */
   readonly host: string;
