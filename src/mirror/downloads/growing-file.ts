@@ -1,14 +1,14 @@
 import { type FileHandle, open, unlink } from 'node:fs/promises';
 import type { Body, ByteRange, ContentReader } from '../../registry/registry.ts';
+import { SpareMemory } from '../../wire/spare-memory.ts';
 import { RecentBytes } from './recent-bytes.ts';
 
 /** Bytes that are read of the file at once: by a client, and on the way into the storage. */
 const readSize = 256 * 1024;
 const storeSize = 1024 * 1024;
 
-/** Memory that readers have given back, for the next ones: it would wait for the garbage collector, and a crowd has much of it. */
-const spare: Buffer[] = [];
-const maxSpare = 64;
+/** Of readers: a crowd has much of it. */
+const spare = new SpareMemory(readSize, 64);
 
 /** Bytes that are not given out before the whole is known to be right: no reader gets all of what is wrong. */
 const heldBack = 64 * 1024;
@@ -171,8 +171,9 @@ export class GrowingFile {
   }
 
   async *#bytes(start: number, end: number, isOver: () => boolean): AsyncGenerator<Buffer> {
-    const isLarge = end - start + 1 >= readSize;
-    const buffer = (isLarge ? spare.pop() : undefined) ?? Buffer.allocUnsafe(Math.min(readSize, end - start + 1));
+    const size = end - start + 1;
+    const isLarge = size >= readSize;
+    const buffer = isLarge ? spare.take() : Buffer.allocUnsafe(size);
     for (let position = start; position <= end; ) {
       const available = await this.#available(position, isOver);
       if (available === 0) return;
@@ -191,7 +192,7 @@ export class GrowingFile {
       yield buffer.subarray(0, read);
     }
     // Whoever asks for more has done with what he had; who breaks off may still be sending it.
-    if (isLarge && spare.length < maxSpare) spare.push(buffer);
+    if (isLarge) spare.giveBack(buffer);
   }
 
   /**
