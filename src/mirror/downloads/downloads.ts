@@ -103,9 +103,8 @@ export class Downloads {
     let leave: (() => void) | undefined;
     try {
       leave = await this.#slots.of(source.upstream).take(aborter.signal);
-      const { objectOf = () => undefined } = this.#options;
       const createFile = (expected: number | undefined) => this.#createFile(expected);
-      const download = await Download.begin({ ...source, aborter, maxSize: this.#maxSize, createFile, objectOf });
+      const download = await Download.begin({ ...source, aborter, maxSize: this.#maxSize, createFile });
       const report = (error: unknown) => {
         end();
         leave?.();
@@ -129,7 +128,8 @@ export class Downloads {
       try {
         const folder = await own;
         await this.#tidy(folder);
-        return await GrowingFile.create(join(folder, randomUUID()), expected);
+        const path = join(folder, randomUUID());
+        return await GrowingFile.create(path, expected, this.#options.objectOf?.(path));
       } catch (cause) {
         if (this.#own === own) this.#own = undefined;
         if (attempt === 2) throw new SpoolError(`no blob can be gathered: ${cause}`, { cause });
