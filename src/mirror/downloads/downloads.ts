@@ -137,7 +137,10 @@ export class Downloads {
     }
   }
 
-  /** Looks for what processes left that died; not only once, as none of it is old enough when this one takes the place of one of them. */
+  /**
+   * Looks for what processes left that died; not only once, as none of it is old enough when this one takes the place of one of
+   * them.
+   */
   async #tidy(own: string): Promise<void> {
     const now = performance.now();
     if (now < this.#tidied + abandonedAfter) return;
@@ -145,7 +148,11 @@ export class Downloads {
     await removeAbandoned(dirname(own), own);
   }
 
-  /** Ends all that is under way, and takes no more. @throws Error when what was gathered cannot be deleted; the next process does it then */
+  /**
+   * Ends all that is under way, and takes no more.
+   *
+   * @throws Error when what was gathered cannot be deleted; the next process does it then
+   */
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.all([...this.#running.values()].map((beginning) => beginning.abort(stopping())));
