@@ -79,13 +79,10 @@ export class Question<T> {
   async #ask(slots: Slots, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const { signal } = this.#aborter;
     try {
-      const leave = await slots.take(signal);
-      this.#state = 'asked';
-      try {
-        return await ask(signal);
-      } finally {
-        leave();
-      }
+      return await slots.run(() => {
+        this.#state = 'asked';
+        return ask(signal);
+      }, signal);
     } finally {
       this.#state = 'answered';
       this.#end();
