@@ -77,11 +77,11 @@ export class Endpoint {
     const { url, upstream, ca, proxies, timeouts, userAgent, credentials, realmHosts, onEvent, now } = options;
     this.#options = options;
     this.#place = parseEndpointUrl(url);
-    this.#within = timeouts.header + timeouts.idle;
+    this.#within = timeouts.head + timeouts.idle;
     const endpoint = this.#place.url;
     const transport = new Transport({ endpoint, ca, proxies, timeouts, userAgent, onEvent, now });
     this.#transport = transport;
-    const tokenServer = { transport, upstream, endpoint: url, within: timeouts.header, now };
+    const tokenServer = { transport, upstream, endpoint: url, within: timeouts.head, now };
     this.#authorization = new Authorization({
       endpoint,
       credentials,

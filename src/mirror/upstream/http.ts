@@ -9,14 +9,7 @@ import { isProxied, type Proxies } from './proxies.ts';
 const keepAlive = 15_000;
 
 /** In milliseconds. */
-export interface Timeouts {
-  /** For a connection with its TLS. */
-  readonly connect: number;
-  /** From a request until its answer begins. */
-  readonly header: number;
-  /** Silence while a body comes. */
-  readonly idle: number;
-}
+export type Timeouts = Pick<Limits, 'connect' | 'head' | 'idle'>;
 
 export interface HttpRequest {
   readonly url: URL;
@@ -55,7 +48,7 @@ export class HttpConnections {
   constructor({ host, ca, timeouts, guard, proxies = {} }: HttpConnectionsOptions) {
     this.#host = host;
     const tls = ca === undefined ? {} : { secureContext: trusting(ca) };
-    const limits: Limits = { ...timeouts, head: timeouts.header, keepAlive };
+    const limits: Limits = { ...timeouts, keepAlive };
     const client = (options: ConnectOptions, through: Proxies) =>
       isProxied(through) ? new ProxiedConnections(limits, options, through) : new Connections(limits, options);
     this.#own = client(tls, isLoopback(host) ? {} : proxies);

@@ -24,7 +24,7 @@ function connectionsTo(host: string, environment: Record<string, string>, limit 
   return new HttpConnections({
     host,
     ca: undefined,
-    timeouts: { connect: limit, header: limit, idle: 5_000 },
+    timeouts: { connect: limit, head: limit, idle: 5_000 },
     guard: new AddressGuard(host),
     proxies: proxiesIn(environment),
   });
