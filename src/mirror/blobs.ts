@@ -8,8 +8,8 @@ import { Download, type DownloadSource, TooLargeError } from './downloads/downlo
 import type { Downloads } from './downloads/downloads.ts';
 import { SpoolError } from './downloads/growing-file.ts';
 import { registryError, unlessUnknown } from './faults.ts';
+import type { Marks } from './marks.ts';
 import type { Mirrored } from './naming.ts';
-import type { Owners } from './owners.ts';
 import { answerTime, maxRefused, Questions } from './questions.ts';
 import type { UpstreamSlots } from './slots.ts';
 import { isUpstreamError } from './upstream/errors.ts';
@@ -17,7 +17,7 @@ import type { MirrorEvent, MirrorFault, Upstream } from './upstream.ts';
 
 export interface MirroredBlobsOptions {
   readonly store: Registry;
-  readonly owners: Owners;
+  readonly marks: Marks;
   readonly downloads: Downloads;
   /** For questions. */
   readonly slots: UpstreamSlots;
@@ -108,7 +108,7 @@ export class MirroredBlobs {
 
   /** The blob as it is kept, or as it comes. */
   async #find(mirrored: Mirrored<Upstream>, digest: Digest, signal?: AbortSignal): Promise<Blob | Download> {
-    const { downloads, owners } = this.#options;
+    const { downloads, marks } = this.#options;
     const { local } = mirrored;
     const kept = this.#kept(mirrored);
     for (;;) {
@@ -139,7 +139,7 @@ export class MirroredBlobs {
       const adopt = kept.adopt(digest, async (size) => {
         await this.#checkShared(mirrored, digest);
         await this.#prove(mirrored, digest, size, signal);
-        await owners.claim(local);
+        await marks.claim(local);
       });
       const adopted = await unlessUnknown(adopt, 'BLOB_UNKNOWN');
       if (adopted !== undefined || downloads.ended !== ended) continue;
@@ -150,7 +150,7 @@ export class MirroredBlobs {
   }
 
   #source(mirrored: Mirrored<Upstream>, digest: Digest): DownloadSource {
-    const { store, owners } = this.#options;
+    const { store, marks } = this.#options;
     const { upstream, remote, local } = mirrored;
     return {
       digest,
@@ -174,8 +174,8 @@ export class MirroredBlobs {
         return upstream.client.status().endpoints.some(({ url }) => !all.has(url));
       },
       async store(content, repository) {
-        await owners.claim(repository);
-        await owners.bring(digest);
+        await marks.claim(repository);
+        await marks.bring(digest);
         const { blobs, uploads } = store.repository(repository);
         // It may have come another way meanwhile; for all but the first it is there.
         if ((await blobs.adopt(digest, async () => {})) === undefined) await uploads.put(digest, await content());
@@ -263,7 +263,7 @@ export class MirroredBlobs {
    */
   async #checkShared({ upstream }: Mirrored<Upstream>, digest: Digest): Promise<void> {
     // Without a prefix all that is there is the upstream's.
-    if (upstream.prefix === '' || (await this.#options.owners.isBrought(digest))) return;
+    if (upstream.prefix === '' || (await this.#options.marks.isBrought(digest))) return;
     throw new RegistryError('BLOB_UNKNOWN', { detail: { digest } });
   }
 

@@ -6,7 +6,6 @@ import type { Manifest, Registry, Repository } from '../registry/registry.ts';
 import { allowsStale, registryError, staleWarning, unlessUnknown } from './faults.ts';
 import type { Mark, Marks } from './marks.ts';
 import type { Mirrored } from './naming.ts';
-import type { Owners } from './owners.ts';
 import { answerTime, maxRefused, type Question, Questions } from './questions.ts';
 import type { UpstreamSlots } from './slots.ts';
 import { untilAborted } from './until-aborted.ts';
@@ -16,7 +15,6 @@ import type { MirrorEvent, MirrorFault, Upstream } from './upstream.ts';
 export interface MirroredManifestsOptions {
   readonly store: Registry;
   readonly marks: Marks;
-  readonly owners: Owners;
   /** For questions. */
   readonly slots: UpstreamSlots;
   readonly now: () => number;
@@ -161,10 +159,10 @@ export class MirroredManifests {
   /** A storage that takes nothing must not keep from clients what the upstream has. @param isKept whether all but the mark is there */
   async #keep(mirrored: Mirrored<Upstream>, reference: Reference, manifest: Manifest, isKept = false): Promise<void> {
     const { descriptor, content } = manifest;
-    const { owners, now } = this.#options;
+    const { marks, now } = this.#options;
     try {
       if (!isKept) {
-        await owners.claim(mirrored.local);
+        await marks.claim(mirrored.local);
         await this.#storeOf(mirrored).manifests.put(reference, content, { mediaType: descriptor.mediaType });
       }
       if (!isDigest(reference)) await this.#mark(mirrored, reference, now());

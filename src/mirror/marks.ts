@@ -16,10 +16,12 @@ export interface Marks {
   put(name: RepositoryName, tag: Tag, mark: Mark): Promise<void>;
   /** Whether a repository was {@link claim}ed: what is in it has come from an upstream. */
   isClaimed(name: RepositoryName): Promise<boolean>;
+  /** To be called before anything is kept there. */
   claim(name: RepositoryName): Promise<void>;
   /** Takes a claim back. */
   withdraw(name: RepositoryName): Promise<void>;
   /** Whether an upstream has given a blob once, so that it is no secret of a hosted repository. The blob itself may have gone. */
   isBrought(digest: Digest): Promise<boolean>;
+  /** To be called once its digest is verified, before it is kept. */
   bring(digest: Digest): Promise<void>;
 }

@@ -8,7 +8,6 @@ import { unlessUnknown } from './faults.ts';
 import { MirroredManifests } from './manifests.ts';
 import type { Marks } from './marks.ts';
 import { type Mirrored, Names } from './naming.ts';
-import { Owners } from './owners.ts';
 import { MirroredReferrers } from './referrers.ts';
 import { UpstreamSlots } from './slots.ts';
 import { MirroredTags } from './tags.ts';
@@ -41,28 +40,35 @@ const pushTime = 600_000;
  * A registry that also has what its upstreams have. What has come from one is kept under its prefix in the ordinary layout,
  * and served from there.
  *
- * What is hosted comes first: under a prefix that is what was there before the mirror ({@link Owners}); without one, every
- * name that has a manifest, and every name that something is being pushed to, as a client that asks for a manifest then wants
- * to know whether it has pushed it.
+ * What is hosted comes first: under a prefix that is what was there before the mirror; without one, every name that has a
+ * manifest, and every name that something is being pushed to, as a client that asks for a manifest then wants to know whether
+ * it has pushed it.
  */
 export function createMirror(options: MirrorOptions): Registry {
   const { store, upstreams, downloads, marks, offline = false, maxQuestions = 64, now = Date.now } = options;
   const { onEvent, onSent = () => undefined, onFault } = options;
   const names = new Names(upstreams);
-  const owners = new Owners(options.hosted, marks);
   const hosted = mountingOnly(options.hosted, isServed);
   const slots = new UpstreamSlots(maxQuestions);
-  const manifests = new MirroredManifests({ store, marks, owners, slots, now, onEvent, onFault });
-  const blobs = new MirroredBlobs({ store, owners, downloads, slots, onEvent, onFault });
+  const manifests = new MirroredManifests({ store, marks, slots, now, onEvent, onFault });
+  const blobs = new MirroredBlobs({ store, marks, downloads, slots, onEvent, onFault });
   const tags = new MirroredTags({ slots, onEvent });
   const referrers = new MirroredReferrers({ slots, onEvent });
   /** Names without a prefix. */
   const pushed = new LRUCache<RepositoryName, true>({ max: 10_000, ttl: pushTime });
 
+  /**
+   * Whether a repository under the prefix of an upstream is not the mirror's, but was pushed before the prefix was one: the
+   * mirror claims each of its repositories before it keeps anything there. One with manifests that nobody has claimed is hosted.
+   */
+  async function isHosted(name: RepositoryName): Promise<boolean> {
+    return !(await marks.isClaimed(name)) && hosted.repository(name).manifests.any();
+  }
+
   /** Whether anything can be had of a repository, as it is kept: not of one that is denied. */
   async function isServed(name: RepositoryName): Promise<boolean> {
     const mirrored = names.ofPrefix(name);
-    return mirrored === undefined || mirrored.upstream.admits(mirrored.remote) || owners.isHosted(name);
+    return mirrored === undefined || mirrored.upstream.admits(mirrored.remote) || isHosted(name);
   }
 
   function mirroredRepository(mirrored: Mirrored<Upstream>): Repository {
@@ -98,7 +104,7 @@ export function createMirror(options: MirrorOptions): Registry {
   /** A name under a prefix: of the upstream, unless something was pushed there before. */
   function unlessHosted(mirrored: Mirrored<Upstream>, other = mirroredRepository(mirrored)): Repository {
     const own = hosted.repository(mirrored.local);
-    const pick = async () => ((await owners.isHosted(mirrored.local)) ? own : other);
+    const pick = async () => ((await isHosted(mirrored.local)) ? own : other);
     return chosenBy(mirrored.local, pick);
   }
 

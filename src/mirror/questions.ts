@@ -1,7 +1,10 @@
 import type { Slots, UpstreamSlots } from './slots.ts';
 import { untilAborted } from './until-aborted.ts';
 
-/** How long an upstream is believed what it has said: what it has, that it has not something, that it does not let us in. In milliseconds. */
+/**
+ * How long an upstream is believed what it has said, in milliseconds: what it has, that it has not something, that it does not
+ * let us in.
+ */
 export const answerTime = 30_000;
 
 /** For how many questions it is remembered that the answer was no, of each kind. */
@@ -76,13 +79,10 @@ export class Question<T> {
   async #ask(slots: Slots, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const { signal } = this.#aborter;
     try {
-      const leave = await slots.take(signal);
-      this.#state = 'asked';
-      try {
-        return await ask(signal);
-      } finally {
-        leave();
-      }
+      return await slots.run(() => {
+        this.#state = 'asked';
+        return ask(signal);
+      }, signal);
     } finally {
       this.#state = 'answered';
       this.#end();

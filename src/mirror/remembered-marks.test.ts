@@ -10,32 +10,24 @@ const [app, other] = ['quay.io/team/app', 'quay.io/team/other'].map(parseReposit
 ];
 
 /** Marks, and what was asked of them. */
-function counted(...claimed: RepositoryName[]): { marks: Marks; asked: string[] } {
+function counted(...given: RepositoryName[]): { marks: Marks; asked: string[] } {
   const asked: string[] = [];
+  const claimed = new Set(given);
   const brought = new Set<Digest>();
+  const noted =
+    <Key extends string, T>(what: string, answer: (key: Key) => T) =>
+    async (key: Key) => {
+      asked.push(`${what} ${key}`);
+      return answer(key);
+    };
   const marks: Marks = {
     get: async () => undefined,
     put: async () => {},
-    async isClaimed(name) {
-      asked.push(`isClaimed ${name}`);
-      return claimed.includes(name);
-    },
-    async claim(name) {
-      asked.push(`claim ${name}`);
-      claimed.push(name);
-    },
-    async withdraw(name) {
-      asked.push(`withdraw ${name}`);
-      claimed.splice(claimed.indexOf(name), 1);
-    },
-    async isBrought(digest) {
-      asked.push(`isBrought ${digest}`);
-      return brought.has(digest);
-    },
-    async bring(digest) {
-      asked.push(`bring ${digest}`);
-      brought.add(digest);
-    },
+    isClaimed: noted('isClaimed', (name: RepositoryName) => claimed.has(name)),
+    claim: noted('claim', (name: RepositoryName) => void claimed.add(name)),
+    withdraw: noted('withdraw', (name: RepositoryName) => void claimed.delete(name)),
+    isBrought: noted('isBrought', (digest: Digest) => brought.has(digest)),
+    bring: noted('bring', (digest: Digest) => void brought.add(digest)),
   };
   return { marks, asked };
 }

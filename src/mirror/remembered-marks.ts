@@ -11,38 +11,36 @@ const maxRemembered = 50_000;
  * blob was brought. That something is not so is asked each time, as another process may change it.
  */
 export function rememberMarks(marks: Marks): Marks {
-  const claimed = new LRUCache<RepositoryName, true>({ max: maxRemembered });
-  const brought = new LRUCache<Digest, true>({ max: maxRemembered });
+  const claims = remembered<RepositoryName>(marks.isClaimed, marks.claim);
+  const blobs = remembered<Digest>(marks.isBrought, marks.bring);
   return {
-    get: (...asked) => marks.get(...asked),
-    put: (...asked) => marks.put(...asked),
-
-    async isClaimed(name) {
-      if (claimed.has(name)) return true;
-      const isClaimed = await marks.isClaimed(name);
-      if (isClaimed) claimed.set(name, true);
-      return isClaimed;
-    },
-    async claim(name) {
-      if (claimed.has(name)) return;
-      await marks.claim(name);
-      claimed.set(name, true);
-    },
+    ...marks,
+    isClaimed: claims.has,
+    claim: claims.add,
     async withdraw(name) {
       await marks.withdraw(name);
-      claimed.delete(name);
+      claims.forget(name);
     },
+    isBrought: blobs.has,
+    bring: blobs.add,
+  };
+}
 
-    async isBrought(digest) {
-      if (brought.has(digest)) return true;
-      const isBrought = await marks.isBrought(digest);
-      if (isBrought) brought.set(digest, true);
-      return isBrought;
+/** A set that lies elsewhere; those that are known to be in it are not asked about, nor put there, again. */
+function remembered<Key extends string>(isThere: (key: Key) => Promise<boolean>, put: (key: Key) => Promise<void>) {
+  const known = new LRUCache<Key, true>({ max: maxRemembered });
+  return {
+    async has(key: Key): Promise<boolean> {
+      if (known.has(key)) return true;
+      const found = await isThere(key);
+      if (found) known.set(key, true);
+      return found;
     },
-    async bring(digest) {
-      if (brought.has(digest)) return;
-      await marks.bring(digest);
-      brought.set(digest, true);
+    async add(key: Key): Promise<void> {
+      if (known.has(key)) return;
+      await put(key);
+      known.set(key, true);
     },
+    forget: (key: Key) => void known.delete(key),
   };
 }

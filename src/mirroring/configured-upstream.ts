@@ -48,7 +48,7 @@ export function openConfigured(config: UpstreamConfig, key: string, { userAgent,
     proxies: proxiesIn(process.env),
     timeouts: {
       connect: timer(timeouts.connect),
-      header: timer(timeouts.answer),
+      head: timer(timeouts.answer),
       idle: timer(timeouts.idle),
     },
     realmHosts: realms,

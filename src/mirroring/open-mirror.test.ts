@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import type { StorageDriver } from '../../storage-drivers/driver.ts';
 import { createDriver } from '../../storage-drivers/index.ts';
 import { fileWith, loadText } from '../config/testing/load-text.ts';
 import type { Log } from '../http/log.ts';
@@ -20,29 +21,30 @@ import { readMirrorStatus, statusStore } from './status.ts';
 const log = createLog({ level: 'error', formatter: 'text', accessLog: false });
 
 /** Opens what a file asks for. */
-async function opened(text: string, use: (mirror: OpenMirror) => unknown): Promise<void> {
+async function open(text: string, told: Log = log): Promise<{ mirror: OpenMirror; driver: StorageDriver }> {
   const { config } = await loadText(text);
   const driver = createDriver('inmemory', {});
   const registry = createStorageRegistry({ driver });
-  const mirror = openMirror(config, { hosted: registry, store: registry, driver, log, userAgent: 'berth/test' });
-  await use(mirror);
-  await mirror.close();
+  const parts = { hosted: registry, store: registry, driver, log: told, userAgent: 'berth/test' };
+  return { mirror: openMirror(config, parts), driver };
 }
 
 test.each([
   ['https://registry-1.docker.io', 'docker.io'],
   ['https://registry.example:5000/', 'registry.example:5000'],
 ])('a proxy of %s calls it %s', async (remoteurl, name) => {
-  await opened(fileWith(`proxy: {remoteurl: "${remoteurl}"}`), ({ report }) => {
-    expect(report?.().upstreams.map((upstream) => upstream.name)).toEqual([name]);
-  });
+  const { mirror } = await open(fileWith(`proxy: {remoteurl: "${remoteurl}"}`));
+  expect(mirror.report?.().upstreams.map((upstream) => upstream.name)).toEqual([name]);
+  await mirror.close();
 });
 
 test.each([
   ['mirrors nothing', fileWith('')],
   ['has a proxy of nothing', fileWith('proxy: {ttl: 1h}')],
 ])('a registry that %s asks nobody', async (_, text) => {
-  await opened(text, ({ report, upstreams }) => expect([report, upstreams]).toEqual([undefined, []]));
+  const { mirror } = await open(text);
+  expect([mirror.report, mirror.upstreams]).toEqual([undefined, []]);
+  await mirror.close();
 });
 
 test('what cannot be deleted at the end keeps the rest from nothing', async () => {
@@ -56,9 +58,6 @@ test('what cannot be deleted at the end keeps the rest from nothing', async () =
   upstream.push('team/app', image, 'latest');
   const spool = join(folder, 'spool');
   const upstreams = [{ name: 'a.example', endpoints: [upstream.url] }];
-  const { config } = await loadText(fileWith(`mirror: ${JSON.stringify({ spool, upstreams })}`));
-  const driver = createDriver('inmemory', {});
-  const registry = createStorageRegistry({ driver });
   const errors: string[] = [];
   const answers: unknown[] = [];
   const told: Log = {
@@ -66,7 +65,7 @@ test('what cannot be deleted at the end keeps the rest from nothing', async () =
     error: (message) => void errors.push(message),
     debug: (message, fields) => void (message === 'an upstream has answered' && answers.push(fields)),
   };
-  const mirror = openMirror(config, { hosted: registry, store: registry, driver, log: told, userAgent: 'berth/test' });
+  const { mirror, driver } = await open(fileWith(`mirror: ${JSON.stringify({ spool, upstreams })}`), told);
   mirror.start();
 
   const [digest] = image.blobs.map((blob) => digestOf(blob));
@@ -95,14 +94,10 @@ test('the log says which endpoint of which upstream is left alone, and until whe
   await once(server, 'listening');
   onTestFinished(() => void server.close());
   const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const { config } = await loadText(
-    fileWith(`mirror: ${JSON.stringify({ upstreams: [{ name: 'a.example', endpoints: [endpoint] }] })}`),
-  );
-  const driver = createDriver('inmemory', {});
-  const registry = createStorageRegistry({ driver });
   const warnings: unknown[] = [];
   const told: Log = { ...log, warn: (...line) => void warnings.push(line) };
-  const mirror = openMirror(config, { hosted: registry, store: registry, driver, log: told, userAgent: 'berth/test' });
+  const upstreams = [{ name: 'a.example', endpoints: [endpoint] }];
+  const { mirror } = await open(fileWith(`mirror: ${JSON.stringify({ upstreams })}`), told);
 
   const { manifests } = mirror.registry.repository(parseRepositoryName('a.example/team/app'));
   await expect(manifests.get('latest' as Tag)).rejects.toThrow('wants fewer requests');

@@ -5,7 +5,8 @@ import { createSharedStore } from '../shared-store.ts';
 
 /**
  * Marks as they are kept in the storage, in `/_berth/mirror/tags`: `<repository>/_tags/<tag>` holds when the upstream last said
- * where the tag points, `<repository>/_mirrored` that the repository is the mirror's, `_blobs/<algorithm>/<two>/<digest>` that an upstream has given a blob.
+ * where the tag points, `<repository>/_mirrored` that the repository is the mirror's, `_blobs/<algorithm>/<two>/<digest>` that
+ * an upstream has given a blob.
  */
 export function marksIn(driver: StorageDriver): Marks {
   const store = createSharedStore(driver, { root: '/_berth/mirror/tags', secret: false });

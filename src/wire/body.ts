@@ -1,9 +1,10 @@
+import { SpareMemory } from './spare-memory.ts';
+
 /** Of each of the two parts of the memory of a body. */
 const partSize = 256 * 1024;
 
-/** Memory that bodies have given back, for the next ones: as much as a few busy downloads take. */
-const spare: Buffer[] = [];
-const maxSpare = 32;
+/** As much as a few busy downloads take. */
+const spare = new SpareMemory(partSize, 32);
 
 /**
  * For what comes although nobody has room for it: a socket wants to know where its next bytes go before one can say stop, and
@@ -173,9 +174,7 @@ export class Body implements AsyncIterable<Buffer> {
   /** What is left of the part that is filled. */
   #room(): Buffer {
     const isLarge = this.#partSize >= partSize - 1;
-    this.#parts[this.#filling] ??= isLarge
-      ? (spare.pop() ?? Buffer.allocUnsafeSlow(partSize))
-      : Buffer.allocUnsafe(this.#partSize);
+    this.#parts[this.#filling] ??= isLarge ? spare.take() : Buffer.allocUnsafe(this.#partSize);
     return (this.#parts[this.#filling] as Buffer).subarray(this.#filled, this.#partSize);
   }
 
@@ -229,6 +228,6 @@ export class Body implements AsyncIterable<Buffer> {
 
   /** Nobody holds a chunk of it, and no connection fills it. */
   #giveBack(): void {
-    for (const part of this.#parts) if (part?.length === partSize && spare.length < maxSpare) spare.push(part);
+    for (const part of this.#parts) if (part?.length === partSize) spare.giveBack(part);
   }
 }

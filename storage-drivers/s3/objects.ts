@@ -5,8 +5,9 @@ import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { SignatureV4 } from '@smithy/signature-v4';
 import type { Body } from '../../src/wire/body.ts';
 import type { Connections } from '../../src/wire/connections.ts';
+import type { Answer } from '../../src/wire/messages.ts';
 import { ForeignAnswerError, ServerFault } from './errors.ts';
-import type { HttpAnswer, HttpConnections, HttpRequest } from './http.ts';
+import type { HttpConnections, HttpRequest } from './http.ts';
 import { type ListAnswer, parseListAnswer } from './list-answer.ts';
 import type { S3Options } from './options.ts';
 
@@ -110,7 +111,7 @@ export class ObjectRequests {
     body: Uint8Array | Readable | undefined,
     signal: AbortSignal,
     query: Readonly<Record<string, string>> = {},
-  ): Promise<HttpAnswer> {
+  ): Promise<Answer> {
     const answer = await this.#http.send({ ...(await this.#sign(method, key, headers, body, query)), body }, signal);
     if (answer.status < 300) return answer;
     throw await faultOf(answer);
@@ -176,7 +177,7 @@ function hashOf(body: Uint8Array | Readable | undefined): string {
   return body instanceof Uint8Array ? createHash('sha256').update(body).digest('hex') : 'UNSIGNED-PAYLOAD';
 }
 
-function storedObject({ headers }: Pick<HttpAnswer, 'headers'>): StoredObject {
+function storedObject({ headers }: Pick<Answer, 'headers'>): StoredObject {
   const { etag, 'content-length': length, 'last-modified': modified, 'content-range': contentRange } = headers;
   if (etag === undefined) throw foreign('etag');
   const metadata: Record<string, string> = {};
@@ -192,7 +193,7 @@ function storedObject({ headers }: Pick<HttpAnswer, 'headers'>): StoredObject {
   };
 }
 
-function opened(answer: Pick<HttpAnswer, 'headers' | 'body'>): OpenedObject {
+function opened(answer: Pick<Answer, 'headers' | 'body'>): OpenedObject {
   const { body } = answer;
   try {
     const object = storedObject(answer);
@@ -208,7 +209,7 @@ function foreign(header: string): ForeignAnswerError {
   return new ForeignAnswerError(`a success without ${header} is not the answer of an S3 server`);
 }
 
-async function faultOf({ status, headers, body }: HttpAnswer): Promise<ServerFault> {
+async function faultOf({ status, headers, body }: Answer): Promise<ServerFault> {
   const chunks: Buffer[] = [];
   let size = 0;
   try {

@@ -30,8 +30,6 @@ export interface DownloadSource {
 export interface DownloadOptions extends DownloadSource {
   /** Makes the file in which the bytes are gathered. @param expected its size in the end, if that is known */
   createFile(expected: number | undefined): Promise<GrowingFile>;
-  /** The path in the storage of a file that was made so; undefined when it is not there. */
-  objectOf(file: string): string | undefined;
   readonly aborter: AbortController;
   /** Of what is larger nothing is gathered. Bytes. */
   readonly maxSize: number;
@@ -193,8 +191,7 @@ export class Download {
     try {
       await this.#received;
       // Also for those who come meanwhile.
-      const content = () => file.content(this.#options.objectOf(file.path));
-      for (const repository of this.#repositories) await this.#options.store(content, repository);
+      for (const repository of this.#repositories) await this.#options.store(() => file.content(), repository);
     } finally {
       this.#hasEnded = true;
       clearTimeout(this.#lonely);

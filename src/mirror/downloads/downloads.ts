@@ -103,9 +103,8 @@ export class Downloads {
     let leave: (() => void) | undefined;
     try {
       leave = await this.#slots.of(source.upstream).take(aborter.signal);
-      const { objectOf = () => undefined } = this.#options;
       const createFile = (expected: number | undefined) => this.#createFile(expected);
-      const download = await Download.begin({ ...source, aborter, maxSize: this.#maxSize, createFile, objectOf });
+      const download = await Download.begin({ ...source, aborter, maxSize: this.#maxSize, createFile });
       const report = (error: unknown) => {
         end();
         leave?.();
@@ -129,7 +128,8 @@ export class Downloads {
       try {
         const folder = await own;
         await this.#tidy(folder);
-        return await GrowingFile.create(join(folder, randomUUID()), expected);
+        const path = join(folder, randomUUID());
+        return await GrowingFile.create(path, expected, this.#options.objectOf?.(path));
       } catch (cause) {
         if (this.#own === own) this.#own = undefined;
         if (attempt === 2) throw new SpoolError(`no blob can be gathered: ${cause}`, { cause });
@@ -137,7 +137,10 @@ export class Downloads {
     }
   }
 
-  /** Looks for what processes left that died; not only once, as none of it is old enough when this one takes the place of one of them. */
+  /**
+   * Looks for what processes left that died; not only once, as none of it is old enough when this one takes the place of one of
+   * them.
+   */
   async #tidy(own: string): Promise<void> {
     const now = performance.now();
     if (now < this.#tidied + abandonedAfter) return;
@@ -145,7 +148,11 @@ export class Downloads {
     await removeAbandoned(dirname(own), own);
   }
 
-  /** Ends all that is under way, and takes no more. @throws Error when what was gathered cannot be deleted; the next process does it then */
+  /**
+   * Ends all that is under way, and takes no more.
+   *
+   * @throws Error when what was gathered cannot be deleted; the next process does it then
+   */
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.all([...this.#running.values()].map((beginning) => beginning.abort(stopping())));

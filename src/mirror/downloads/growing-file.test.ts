@@ -55,14 +55,14 @@ test('gives right bytes to who is as fast as they come, to who is slow, to who c
 });
 
 test('has all in the file, and only then says what it holds', async () => {
-  const file = await GrowingFile.create(path, content.length);
+  const file = await GrowingFile.create(path, content.length, '/object');
   // In pieces that are larger than the memory for what is not written yet.
   await append(file, 2 * mib + 1);
   file.finish();
-  expect(await file.content('/object')).toMatchObject({ object: { path: '/object', size: content.length } });
+  expect(await file.content()).toMatchObject({ object: { path: '/object', size: content.length } });
   expect(readFileSync(path).equals(content)).toBe(true);
   const parts: Uint8Array[] = [];
-  for await (const chunk of await file.content(undefined)) parts.push(chunk);
+  for await (const chunk of await file.content()) parts.push(chunk);
   expect(Buffer.concat(parts).equals(content)).toBe(true);
   await file.release();
   expect(existsSync(path)).toBe(false);
@@ -93,7 +93,7 @@ test('begins anew', async () => {
   await append(file, 300_000);
   file.finish();
   expect((await bytes(file, whole)).equals(content)).toBe(true);
-  await file.content(undefined);
+  await file.content();
   expect(readFileSync(path).equals(content)).toBe(true);
   await file.release();
 });

@@ -1,14 +1,14 @@
 import { type FileHandle, open, unlink } from 'node:fs/promises';
 import type { Body, ByteRange, ContentReader } from '../../registry/registry.ts';
+import { SpareMemory } from '../../wire/spare-memory.ts';
 import { RecentBytes } from './recent-bytes.ts';
 
 /** Bytes that are read of the file at once: by a client, and on the way into the storage. */
 const readSize = 256 * 1024;
 const storeSize = 1024 * 1024;
 
-/** Memory that readers have given back, for the next ones: it would wait for the garbage collector, and a crowd has much of it. */
-const spare: Buffer[] = [];
-const maxSpare = 64;
+/** Of readers: a crowd has much of it. */
+const spare = new SpareMemory(readSize, 64);
 
 /** Bytes that are not given out before the whole is known to be right: no reader gets all of what is wrong. */
 const heldBack = 64 * 1024;
@@ -24,8 +24,9 @@ export class SpoolError extends Error {
  * as there is memory for, and who reads as fast as the bytes come gets them from there.
  */
 export class GrowingFile {
-  readonly path: string;
+  readonly #path: string;
   readonly #expected: number | undefined;
+  readonly #object: string | undefined;
   readonly #handle: FileHandle;
   readonly #recent: RecentBytes;
   /** How many bytes are in the file; those behind are in memory. */
@@ -44,9 +45,10 @@ export class GrowingFile {
   #released = false;
   #closed = false;
 
-  private constructor(path: string, expected: number | undefined, handle: FileHandle) {
-    this.path = path;
+  private constructor(path: string, expected: number | undefined, object: string | undefined, handle: FileHandle) {
+    this.#path = path;
     this.#expected = expected;
+    this.#object = object;
     this.#handle = handle;
     this.#recent = new RecentBytes(expected);
   }
@@ -54,10 +56,11 @@ export class GrowingFile {
   /**
    * @param path of a file that is not there yet
    * @param expected in bytes, in the end; undefined: nobody knows, and nothing is given out before the end
+   * @param object its path in the storage, if it is there: what it holds may then be moved to its place
    */
-  static async create(path: string, expected: number | undefined): Promise<GrowingFile> {
+  static async create(path: string, expected: number | undefined, object?: string): Promise<GrowingFile> {
     // It may become an object, which other programs read, too; its folder is for this user alone.
-    return new GrowingFile(path, expected, await open(path, 'wx+', 0o666));
+    return new GrowingFile(path, expected, object, await open(path, 'wx+', 0o666));
   }
 
   get written(): number {
@@ -72,7 +75,7 @@ export class GrowingFile {
   /** Adds bytes at the end, which are copied. @throws SpoolError, if need be of bytes that were added before */
   async append(chunk: Uint8Array): Promise<void> {
     for (let rest = chunk; rest.length > 0; ) {
-      const space = this.#recent.size - (this.written - this.#flushed);
+      const space = this.#recent.size - (this.#written - this.#flushed);
       if (this.#fault !== undefined) throw this.#fault;
       if (space === 0) {
         await new Promise<void>((resolve) => {
@@ -92,7 +95,7 @@ export class GrowingFile {
   /** Begun when there is something to be written. Never rejects. */
   async #flush(): Promise<void> {
     try {
-      while (this.#flushed < this.written) {
+      while (this.#flushed < this.#written) {
         const bytes = this.#recent.from(this.#flushed);
         const { bytesWritten } = await this.#handle.write(bytes, 0, bytes.length, this.#flushed);
         this.#flushed += bytesWritten;
@@ -171,60 +174,56 @@ export class GrowingFile {
   }
 
   async *#bytes(start: number, end: number, isOver: () => boolean): AsyncGenerator<Buffer> {
-    const isLarge = end - start + 1 >= readSize;
-    const buffer = (isLarge ? spare.pop() : undefined) ?? Buffer.allocUnsafe(Math.min(readSize, end - start + 1));
+    const size = end - start + 1;
+    const isLarge = size >= readSize;
+    const buffer = isLarge ? spare.take() : Buffer.allocUnsafe(size);
     for (let position = start; position <= end; ) {
       const available = await this.#available(position, isOver);
       if (available === 0) return;
       const length = Math.min(available, buffer.length, end - position + 1);
-      let read: number;
-      if (position >= this.#recent.start) read = this.#recent.from(position).copy(buffer, 0, 0, length);
-      else
-        ({ bytesRead: read } = await this.#handle.read(
-          buffer,
-          0,
-          Math.min(length, this.#flushed - position),
-          position,
-        ));
-      if (read === 0) throw this.#shorter();
+      const isRecent = position >= this.#recent.start;
+      const read = isRecent
+        ? this.#recent.from(position).copy(buffer, 0, 0, length)
+        : await this.#readFile(buffer, Math.min(length, this.#flushed - position), position);
       position += read;
       yield buffer.subarray(0, read);
     }
     // Whoever asks for more has done with what he had; who breaks off may still be sending it.
-    if (isLarge && spare.length < maxSpare) spare.push(buffer);
+    if (isLarge) spare.giveBack(buffer);
   }
 
   /**
    * All of it, once it is whole, before it is released. Chunks are the caller's.
    *
-   * @param object what the file is in the storage, if it is there: it may then be moved to its place
    * @throws SpoolError when not all of it could be written
    */
-  async content(object: string | undefined): Promise<Body> {
+  async content(): Promise<Body> {
     await this.#flushing;
     if (this.#fault !== undefined) throw this.#fault;
     const chunks = this.#chunks();
-    if (object === undefined) return chunks;
+    if (this.#object === undefined) return chunks;
     await this.#handle.datasync();
-    return Object.assign(chunks, { object: { path: object, size: this.written } });
+    return Object.assign(chunks, { object: { path: this.#object, size: this.#written } });
   }
 
   async *#chunks(): AsyncGenerator<Buffer> {
-    for (let position = 0; position < this.written; ) {
-      const buffer = Buffer.allocUnsafeSlow(Math.min(storeSize, this.written - position));
-      const { bytesRead } = await this.#handle.read(buffer, 0, buffer.length, position);
-      if (bytesRead === 0) throw this.#shorter();
-      position += bytesRead;
-      yield buffer.subarray(0, bytesRead);
+    for (let position = 0; position < this.#written; ) {
+      const buffer = Buffer.allocUnsafeSlow(Math.min(storeSize, this.#written - position));
+      const read = await this.#readFile(buffer, buffer.length, position);
+      position += read;
+      yield buffer.subarray(0, read);
     }
   }
 
-  #unwritable(cause: unknown): SpoolError {
-    return new SpoolError(`${this.path} cannot be written: ${cause}`, { cause });
+  /** @returns how many bytes, at least one @throws SpoolError */
+  async #readFile(buffer: Buffer, length: number, position: number): Promise<number> {
+    const { bytesRead } = await this.#handle.read(buffer, 0, length, position);
+    if (bytesRead === 0) throw new SpoolError(`${this.#path} is shorter than it was`);
+    return bytesRead;
   }
 
-  #shorter(): SpoolError {
-    return new SpoolError(`${this.path} is shorter than it was`);
+  #unwritable(cause: unknown): SpoolError {
+    return new SpoolError(`${this.#path} cannot be written: ${cause}`, { cause });
   }
 
   /** Waits until there are bytes to be read behind a position. @returns how many; 0 when the reader is over */
@@ -232,7 +231,7 @@ export class GrowingFile {
     for (;;) {
       if (isOver()) return 0;
       if (typeof this.#state === 'object') throw this.#state.failed;
-      const limit = this.#state === 'whole' ? this.written : Math.min(this.written, (this.#expected ?? 0) - heldBack);
+      const limit = this.#state === 'whole' ? this.#written : Math.min(this.#written, (this.#expected ?? 0) - heldBack);
       if (position < limit) {
         this.#given = true;
         return limit - position;
@@ -247,7 +246,7 @@ export class GrowingFile {
 
   /** Removes the file; those who read it read on. */
   async release(): Promise<void> {
-    await unlink(this.path).catch(() => undefined);
+    await unlink(this.#path).catch(() => undefined);
     this.#released = true;
     await this.#closeIfDone();
   }

@@ -1,7 +1,7 @@
-/** Of memory that is used again, and of how much of it is kept for that. */
+import { SpareMemory } from '../../wire/spare-memory.ts';
+
 const usualSize = 1024 * 1024;
-const maxSpare = 8;
-const spare: Buffer[] = [];
+const spare = new SpareMemory(usualSize, 8);
 
 /** The newest bytes of what grows: its end, in as much memory as there is for it. Positions are those in the whole. */
 export class RecentBytes {
@@ -10,8 +10,7 @@ export class RecentBytes {
 
   /** @param expected bytes of the whole: of what is small all is kept, in no more memory than that */
   constructor(expected = usualSize) {
-    this.#memory =
-      expected < usualSize ? Buffer.allocUnsafeSlow(expected) : (spare.pop() ?? Buffer.allocUnsafeSlow(usualSize));
+    this.#memory = expected < usualSize ? Buffer.allocUnsafeSlow(expected) : spare.take();
   }
 
   get size(): number {
@@ -51,6 +50,6 @@ export class RecentBytes {
   /** It is used no more, nor are any bytes {@link from} it. */
   release(): void {
     this.#end = 0;
-    if (this.size === usualSize && spare.length < maxSpare) spare.push(this.#memory);
+    if (this.size === usualSize) spare.giveBack(this.#memory);
   }
 }

@@ -144,12 +144,9 @@ export class Room {
 
   /** Bytes that there will be. Of what is on its way not more than a part counts: much of it may come late, or never. */
   #expected(): number {
-    const { maxSize } = this.#options;
-    return (
-      this.bytes +
-      sum(this.#landing.values()) +
-      Math.min(sum([...this.#coming].map(({ size }) => size)), maxSize * (1 - lowWater))
-    );
+    const coming = sum([...this.#coming].map(({ size }) => size));
+    const counted = Math.min(coming, this.#options.maxSize * (1 - lowWater));
+    return this.bytes + sum(this.#landing.values()) + counted;
   }
 
   /**

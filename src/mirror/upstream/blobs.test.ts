@@ -80,7 +80,7 @@ describe('a blob', () => {
       response.on('drain', more);
       more();
     };
-    const hasty = clientOf([upstream], { timeouts: { ...impatient, header: 10_000 } });
+    const hasty = clientOf([upstream], { timeouts: { ...impatient, head: 10_000 } });
     const blob = await hasty.openBlob(repository, digest);
     const body = blob.body[Symbol.asyncIterator]();
     await body.next();
@@ -124,7 +124,7 @@ describe('a blob', () => {
   it('that stalls is unreachable, however much came before', async () => {
     upstream.handler = (_, response) =>
       response.writeHead(200, { 'content-length': content.length }).write(content.subarray(0, 1000));
-    const hasty = clientOf([upstream], { timeouts: { ...impatient, header: 10_000 } });
+    const hasty = clientOf([upstream], { timeouts: { ...impatient, head: 10_000 } });
     const blob = await hasty.openBlob(repository, digest);
     await expect(bytesOf(blob.body)).rejects.toMatchObject({
       kind: 'unreachable',

@@ -53,7 +53,7 @@ export interface Refusal {
   readonly retryAt: number;
 }
 
-/** Keeps requests from an endpoint that does not answer, or that asked to be left alone. */
+/** Keeps requests from an endpoint, or from one of its repositories, that does not answer, or that asked to be left alone. */
 export class CircuitBreaker {
   readonly #threshold: number;
   readonly #firstPause: number;

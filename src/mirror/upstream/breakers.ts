@@ -22,8 +22,8 @@ const max = 1_000;
  * something of before.
  */
 export class EndpointBreakers {
-  readonly #options: BreakerOptions;
   readonly #whole: CircuitBreaker;
+  readonly #ownOptions: BreakerOptions;
   readonly #own = new LRUCache<string, CircuitBreaker>({ max });
   /** Those that it has given something of. */
   readonly #good = new LRUCache<string, true>({ max });
@@ -31,9 +31,10 @@ export class EndpointBreakers {
   readonly #erring = new LRUCache<string, true>({ max });
 
   /** @param options of each; told of the changes of the endpoint's own */
-  constructor({ onChange, ...options }: BreakerOptions) {
-    this.#options = options;
-    this.#whole = new CircuitBreaker({ ...options, ...(onChange && { onChange }) });
+  constructor(options: BreakerOptions) {
+    const { onChange: _, ...quiet } = options;
+    this.#whole = new CircuitBreaker(options);
+    this.#ownOptions = quiet;
   }
 
   /** Of the endpoint. */
@@ -88,7 +89,7 @@ export class EndpointBreakers {
   #ownOf(repository: string): CircuitBreaker {
     const known = this.#own.get(repository);
     if (known !== undefined) return known;
-    const breaker = new CircuitBreaker(this.#options);
+    const breaker = new CircuitBreaker(this.#ownOptions);
     this.#own.set(repository, breaker);
     return breaker;
   }

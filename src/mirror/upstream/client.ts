@@ -116,7 +116,7 @@ export interface UpstreamClient {
   close(): Promise<void>;
 }
 
-const defaultTimeouts: Timeouts = { connect: 10_000, header: 30_000, idle: 60_000 };
+const defaultTimeouts: Timeouts = { connect: 10_000, head: 30_000, idle: 60_000 };
 
 /** Sends nothing, so it does no harm that an upstream is down. @throws TypeError when there is no endpoint, or its URL is none; Error when certificates cannot be read */
 export function createUpstreamClient(options: UpstreamClientOptions): UpstreamClient {

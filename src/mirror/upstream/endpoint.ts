@@ -1,4 +1,5 @@
 import type { Body } from '../../wire/body.ts';
+import type { Answer } from '../../wire/messages.ts';
 import { untilAborted } from '../until-aborted.ts';
 import { Authorization, ChallengeError, type CredentialsSource, type Grant } from './authorization.ts';
 import type { BreakerOptions, BreakerState } from './breaker.ts';
@@ -6,7 +7,7 @@ import { EndpointBreakers, type RepositoryPass } from './breakers.ts';
 import { type EndpointUrl, parseEndpointUrl } from './endpoint-url.ts';
 import { UpstreamError, type UpstreamErrorKind, type UpstreamRequestInfo } from './errors.ts';
 import type { UpstreamEvent } from './events.ts';
-import type { HttpAnswer, Timeouts } from './http.ts';
+import type { Timeouts } from './http.ts';
 import { brokenBody, kindOf, refusalOf } from './outcome.ts';
 import type { Proxies } from './proxies.ts';
 import { type RateLimit, readRateLimit } from './rate-limit.ts';
@@ -76,11 +77,11 @@ export class Endpoint {
     const { url, upstream, ca, proxies, timeouts, userAgent, credentials, realmHosts, onEvent, now } = options;
     this.#options = options;
     this.#place = parseEndpointUrl(url);
-    this.#within = timeouts.header + timeouts.idle;
+    this.#within = timeouts.head + timeouts.idle;
     const endpoint = this.#place.url;
     const transport = new Transport({ endpoint, ca, proxies, timeouts, userAgent, onEvent, now });
     this.#transport = transport;
-    const tokenServer = { transport, upstream, endpoint: url, within: timeouts.header, now };
+    const tokenServer = { transport, upstream, endpoint: url, within: timeouts.head, now };
     this.#authorization = new Authorization({
       endpoint,
       credentials,
@@ -166,7 +167,7 @@ export class Endpoint {
   }
 
   async #judged(
-    answer: HttpAnswer,
+    answer: Answer,
     from: URL,
     grant: Grant | undefined,
     { request, url, info, signal }: Exchange,

@@ -1,30 +1,21 @@
 import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls';
-import { Connections, type ConnectOptions } from '../../wire/connections.ts';
+import { Connections, type ConnectOptions, type Limits } from '../../wire/connections.ts';
 import type { Answer, Request } from '../../wire/messages.ts';
 import { type AddressGuard, isLoopback } from './address.ts';
-import { isProxied, ProxiedConnections } from './proxied-connections.ts';
-import type { Proxies } from './proxies.ts';
+import { ProxiedConnections } from './proxied-connections.ts';
+import { isProxied, type Proxies } from './proxies.ts';
 
 /** How long a connection waits for its next request, in milliseconds. */
 const keepAlive = 15_000;
 
 /** In milliseconds. */
-export interface Timeouts {
-  /** For a connection with its TLS. */
-  readonly connect: number;
-  /** From a request until its answer begins. */
-  readonly header: number;
-  /** Silence while a body comes. */
-  readonly idle: number;
-}
+export type Timeouts = Pick<Limits, 'connect' | 'head' | 'idle'>;
 
 export interface HttpRequest {
   readonly url: URL;
   readonly method: 'GET' | 'HEAD';
   readonly headers: Readonly<Record<string, string>>;
 }
-
-export type HttpAnswer = Answer;
 
 export interface HttpConnectionsOptions {
   /** Host of the endpoint, as in its URL. */
@@ -57,10 +48,9 @@ export class HttpConnections {
   constructor({ host, ca, timeouts, guard, proxies = {} }: HttpConnectionsOptions) {
     this.#host = host;
     const tls = ca === undefined ? {} : { secureContext: trusting(ca) };
+    const limits: Limits = { ...timeouts, keepAlive };
     const client = (options: ConnectOptions, through: Proxies) =>
-      isProxied(through)
-        ? new ProxiedConnections(timeouts, options, through)
-        : new Connections({ ...timeouts, head: timeouts.header, keepAlive }, options);
+      isProxied(through) ? new ProxiedConnections(limits, options, through) : new Connections(limits, options);
     this.#own = client(tls, isLoopback(host) ? {} : proxies);
     // Whom a proxy connects to it decides itself.
     this.#others = client({ ...tls, lookup: guard.lookup }, proxies);
@@ -71,7 +61,7 @@ export class HttpConnections {
    *
    * @throws what the connection failed with; the reason of `signal`, which also ends the body
    */
-  async send({ url, method, headers }: HttpRequest, signal?: AbortSignal): Promise<HttpAnswer> {
+  async send({ url, method, headers }: HttpRequest, signal?: AbortSignal): Promise<Answer> {
     const client = url.hostname === this.#host ? this.#own : this.#others;
     return client.send({ origin: url.origin, method, path: url.pathname + url.search, headers }, signal);
   }

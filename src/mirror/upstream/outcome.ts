@@ -1,4 +1,5 @@
 import { type Body, BodyLimitError } from '../../wire/body.ts';
+import type { Answer } from '../../wire/messages.ts';
 import {
   UpstreamError,
   type UpstreamErrorKind,
@@ -7,7 +8,6 @@ import {
   withoutStack,
 } from './errors.ts';
 import { readFault } from './fault.ts';
-import type { HttpAnswer } from './http.ts';
 import { readRetryAfter } from './rate-limit.ts';
 import { siteOf } from './realm.ts';
 
@@ -46,10 +46,7 @@ export interface RefusalContext {
 }
 
 /** An answer that is an error, with what it says. @throws the reason of `signal` */
-export async function refusalOf(
-  { status, headers, body }: HttpAnswer,
-  context: RefusalContext,
-): Promise<UpstreamError> {
+export async function refusalOf({ status, headers, body }: Answer, context: RefusalContext): Promise<UpstreamError> {
   const { info, kind, from, knowsUs = false, secrets, within, now, signal } = context;
   const retryAt = kind === 'throttled' ? readRetryAfter(headers['retry-after'], now) : undefined;
   const reason = `answers with ${status}${from === undefined ? '' : ` from ${from}`}`;

@@ -20,15 +20,18 @@ beforeEach(() => {
 });
 afterAll(() => Promise.all([proxy.close(), upstream.close()]));
 
-async function get(url: string, environment: Record<string, string>, limit = 5_000): Promise<string> {
-  const { hostname } = new URL(url);
-  const connections = new HttpConnections({
-    host: hostname,
+function connectionsTo(host: string, environment: Record<string, string>, limit = 5_000): HttpConnections {
+  return new HttpConnections({
+    host,
     ca: undefined,
-    timeouts: { connect: limit, header: limit, idle: 5_000 },
-    guard: new AddressGuard(hostname),
+    timeouts: { connect: limit, head: limit, idle: 5_000 },
+    guard: new AddressGuard(host),
     proxies: proxiesIn(environment),
   });
+}
+
+async function get(url: string, environment: Record<string, string>, limit?: number): Promise<string> {
+  const connections = connectionsTo(new URL(url).hostname, environment, limit);
   try {
     const { body } = await connections.send({ url: new URL(url), method: 'GET', headers: {} });
     return (await body.bytes(100, 5_000)).toString();
@@ -52,18 +55,9 @@ describe('an upstream', () => {
   test('sends right bytes through a proxy, however slow they are read', async () => {
     const content = randomBytes(3_000_000);
     upstream.handler = (_, response) => response.end(content);
-    const connections = new HttpConnections({
-      host: 'registry.invalid',
-      ca: undefined,
-      timeouts: { connect: 5_000, header: 5_000, idle: 5_000 },
-      guard: new AddressGuard('registry.invalid'),
-      proxies: proxiesIn({ HTTP_PROXY: proxy.host }),
-    });
-    const { body } = await connections.send({
-      url: new URL('http://registry.invalid/blob'),
-      method: 'GET',
-      headers: {},
-    });
+    const connections = connectionsTo('registry.invalid', { HTTP_PROXY: proxy.host });
+    const url = new URL('http://registry.invalid/blob');
+    const { body } = await connections.send({ url, method: 'GET', headers: {} });
     const chunks: Buffer[] = [];
     for await (const chunk of body) {
       const before = Buffer.from(chunk);

@@ -7,6 +7,11 @@ export interface Proxies {
   readonly except?: string | undefined;
 }
 
+/** Whether any host may be reached through a proxy. */
+export function isProxied({ http, https, except }: Proxies): boolean {
+  return (http !== undefined || https !== undefined) && except !== '*';
+}
+
 /** From the variables `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, or those in small letters, which come first. */
 export function proxiesIn(environment: Readonly<Record<string, string | undefined>>): Proxies {
   const value = (name: string) => environment[name.toLowerCase()] || environment[name] || undefined;

@@ -1,7 +1,8 @@
+import type { Answer } from '../../wire/messages.ts';
 import { AddressGuard } from './address.ts';
 import { UpstreamError, type UpstreamRequestInfo } from './errors.ts';
 import type { UpstreamEvent } from './events.ts';
-import { type HttpAnswer, HttpConnections, type HttpRequest, type Timeouts } from './http.ts';
+import { HttpConnections, type HttpRequest, type Timeouts } from './http.ts';
 import { failureOf, isReset } from './outcome.ts';
 import type { Proxies } from './proxies.ts';
 
@@ -33,7 +34,7 @@ export class Transport {
   }
 
   /** Follows nothing. @throws UpstreamError `unreachable`; the reason of `signal` */
-  async send(request: HttpRequest, info: UpstreamRequestInfo, signal?: AbortSignal): Promise<HttpAnswer> {
+  async send(request: HttpRequest, info: UpstreamRequestInfo, signal?: AbortSignal): Promise<Answer> {
     const { userAgent, now, onEvent } = this.#options;
     // What is compressed on its way has another length and another digest, and no ranges.
     const headers = { 'user-agent': userAgent, 'accept-encoding': 'identity', ...request.headers };
@@ -71,7 +72,7 @@ export class Transport {
     authorization: string | undefined,
     info: UpstreamRequestInfo,
     signal?: AbortSignal,
-  ): Promise<{ answer: HttpAnswer; url: URL }> {
+  ): Promise<{ answer: Answer; url: URL }> {
     let url = first;
     let isOwn = true;
     for (let redirects = 0; ; redirects++) {

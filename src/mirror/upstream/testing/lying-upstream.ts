@@ -55,7 +55,7 @@ export async function startLyingUpstream(
 }
 
 /** Time-outs that a test can wait for. A machine that does something else may be late, so only for tests of what is late. */
-export const impatient: Timeouts = { connect: 5_000, header: 200, idle: 200 };
+export const impatient: Timeouts = { connect: 5_000, head: 200, idle: 200 };
 
 export function clientOf(
   upstreams: readonly { readonly url: string }[],
