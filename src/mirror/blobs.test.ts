@@ -280,6 +280,22 @@ describe('wrong bytes', () => {
     await liar.close();
   });
 
+  test('are not asked for either when nothing can be gathered any more', async () => {
+    const liar = await startUpstreamRegistry();
+    onTestFinished(() => liar.close());
+    liar.instead = ({ method }, response) => {
+      response.writeHead(200, { 'content-length': wrong.length }).end(method === 'HEAD' ? undefined : wrong);
+      return true;
+    };
+    const { repository } = await mirrorOver(createInMemoryDriver(), [liar.url, upstream.url]);
+    const { blobs } = repository('docker.io/team/app');
+    await expect(blobs.get(digest).then((blob) => bytesOf(blob))).rejects.toThrow();
+    const full = vi.spyOn(GrowingFile, 'create').mockRejectedValue(new SpoolError('no space left on device'));
+    onTestFinished(() => full.mockRestore());
+    expect((await bytesOf(await blobs.get(digest))).equals(layer)).toBe(true);
+    expect(full).toHaveBeenCalled();
+  });
+
   test('that nobody has seen are an error that says when to come again', async () => {
     upstream.instead = (_, response) => {
       response.writeHead(200, { 'transfer-encoding': 'chunked' }).end(wrong);

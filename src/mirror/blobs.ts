@@ -151,15 +151,14 @@ export class MirroredBlobs {
 
   #source(mirrored: Mirrored<Upstream>, digest: Digest): DownloadSource {
     const { store, marks } = this.#options;
-    const { upstream, remote, local } = mirrored;
+    const { upstream, local } = mirrored;
     return {
       digest,
       upstream: upstream.name,
       repository: local,
       open: async (start, aborted) => {
-        const avoid = this.#distrusted.get(digest);
         try {
-          return await upstream.client.openBlob(remote, digest, { start, ...(avoid && { avoid }) }, aborted);
+          return await this.#openBlob(mirrored, digest, start, aborted);
         } catch (error) {
           this.#heard(mirrored, digest, error);
           throw error;
@@ -235,14 +234,19 @@ export class MirroredBlobs {
     yield* this.#directly(mirrored, digest, { start: position, end }, signal);
   }
 
+  #openBlob({ upstream, remote }: Mirrored<Upstream>, digest: Digest, start: number, signal: AbortSignal) {
+    const avoid = this.#distrusted.get(digest);
+    return upstream.client.openBlob(remote, digest, { start, ...(avoid && { avoid }) }, signal);
+  }
+
   /** From the upstream to the client, without keeping it: nobody verifies the digest but the client. */
   async *#directly(
-    { upstream, remote }: Mirrored<Upstream>,
+    mirrored: Mirrored<Upstream>,
     digest: Digest,
     { start, end }: ByteRange,
     signal: AbortSignal,
   ): AsyncGenerator<Buffer> {
-    const blob = await upstream.client.openBlob(remote, digest, { start }, signal);
+    const blob = await this.#openBlob(mirrored, digest, start, signal);
     try {
       let position = blob.start;
       for await (const chunk of blob.body) {

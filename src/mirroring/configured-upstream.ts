@@ -8,8 +8,8 @@ import type { Config } from '../config/schema.ts';
 import { aliasesOf, prefixOf } from '../config/sections/mirror.ts';
 import { type Naming, usualOriginOf } from '../mirror/naming.ts';
 import { createUpstreamClient } from '../mirror/upstream/client.ts';
-import { proxiesIn } from '../mirror/upstream/proxies.ts';
 import type { Upstream } from '../mirror/upstream.ts';
+import { proxiesOf } from './proxies.ts';
 import type { UpstreamParts } from './upstream-parts.ts';
 
 type UpstreamConfig = Config['mirror']['upstreams'][number];
@@ -45,7 +45,7 @@ export function openConfigured(config: UpstreamConfig, key: string, { userAgent,
     }),
     ...(username !== undefined && { credentials: credentialsOf({ ...config, username }) }),
     userAgent,
-    proxies: proxiesIn(process.env),
+    proxies: proxiesOf(process.env),
     timeouts: {
       connect: timer(timeouts.connect),
       head: timer(timeouts.answer),

@@ -3,8 +3,8 @@ import { aliasesOf } from '../config/sections/mirror.ts';
 import { dockerHub, type Naming } from '../mirror/naming.ts';
 import { createUpstreamClient } from '../mirror/upstream/client.ts';
 import { createCredentialHelper } from '../mirror/upstream/credential-helper.ts';
-import { proxiesIn } from '../mirror/upstream/proxies.ts';
 import type { Upstream } from '../mirror/upstream.ts';
+import { proxiesOf } from './proxies.ts';
 import type { UpstreamParts } from './upstream-parts.ts';
 
 type ProxyConfig = Config['proxy'] & { readonly remoteurl: string };
@@ -35,7 +35,7 @@ export function openProxied(proxy: ProxyConfig, { userAgent, happened }: Upstrea
       endpoints: [{ url: remoteurl }],
       ...(credentials !== undefined && { credentials }),
       userAgent,
-      proxies: proxiesIn(process.env),
+      proxies: proxiesOf(process.env),
       onEvent: (event) => happened(name, event),
     }),
     admits: () => true,

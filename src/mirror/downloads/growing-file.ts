@@ -202,7 +202,9 @@ export class GrowingFile {
     if (this.#fault !== undefined) throw this.#fault;
     const chunks = this.#chunks();
     if (this.#object === undefined) return chunks;
-    await this.#handle.datasync();
+    await this.#handle.datasync().catch((error: unknown) => {
+      throw this.#unwritable(error);
+    });
     return Object.assign(chunks, { object: { path: this.#object, size: this.#written } });
   }
 
