@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import type { StorageDriver } from '../../storage-drivers/driver.ts';
 import { createInMemoryDriver } from '../../storage-drivers/inmemory/driver.ts';
 import { withFaults } from '../../storage-drivers/wrappers/faults.ts';
 import { digestOf } from '../oci/digest.ts';
+import { layout } from '../registry/layout.ts';
 import type { Blob, ByteRange } from '../registry/registry.ts';
 import { GrowingFile, SpoolError } from './downloads/growing-file.ts';
 import { mirrorOver } from './testing/mirror-over.ts';
@@ -386,4 +388,22 @@ test('what is opened late is read from where it is by then', async () => {
   expect((await bytesOf(found)).equals(layer)).toBe(true);
   expect((await bytesOf(found, { start: 1, end: 2 })).equals(layer.subarray(1, 3))).toBe(true);
   expect(upstream.requests).toHaveLength(1);
+});
+
+test('a client is sent to the storage for what is there, and gets the rest here', async () => {
+  const sent = 'https://bucket.example/layer';
+  const driver: StorageDriver = { ...createInMemoryDriver(), redirectUrl: async () => sent };
+  const { repository: other, downloads, shared } = await mirrorOver(driver, [upstream.url]);
+  const coming = await other('docker.io/team/app').blobs.get(digest);
+  expect(await coming.redirectUrl()).toBeUndefined();
+  await vi.waitFor(() => expect(downloads.running).toBe(0));
+  const { repository } = await mirrorOver(driver, [upstream.url], { mirror: { marks: shared } });
+  const { blobs } = repository('docker.io/team/app');
+  expect(await (await blobs.get(digest)).redirectUrl()).toBe(sent);
+
+  // The other one evicts it, but not the link that it does not know yet.
+  await driver.delete(layout.blobData(digest));
+  const found = await blobs.get(digest);
+  expect(await found.redirectUrl()).toBeUndefined();
+  expect((await bytesOf(found)).equals(layer)).toBe(true);
 });

@@ -84,7 +84,7 @@ export class MirroredBlobs {
         descriptor,
         open: (range = { start: 0, end: descriptor.size - 1 }, aborted) =>
           told(this.#open(found, mirrored, digest, range, aborted), digest),
-        redirectUrl: isKept ? found.redirectUrl : async () => undefined,
+        redirectUrl: async (aborted) => (isKept ? this.#redirectUrl(found, mirrored, digest, aborted) : undefined),
       };
     } catch (error) {
       if (!(error instanceof SpoolError)) throw error;
@@ -178,6 +178,22 @@ export class MirroredBlobs {
         if ((await blobs.adopt(digest, async () => {})) === undefined) await uploads.put(digest, await content());
       },
     };
+  }
+
+  /**
+   * Who is sent to the storage does not come back when it is not there: another process may have evicted it, without its link
+   * here if that was new.
+   */
+  async #redirectUrl(
+    found: Blob,
+    mirrored: Mirrored<Upstream>,
+    digest: Digest,
+    signal: AbortSignal | undefined,
+  ): Promise<string | undefined> {
+    const url = await found.redirectUrl(signal);
+    if (url === undefined) return undefined;
+    const kept = await unlessUnknown(this.#kept(mirrored).stat(digest, signal), 'BLOB_UNKNOWN');
+    return kept && url;
   }
 
   async #open(
