@@ -407,3 +407,17 @@ test('a client is sent to the storage for what is there, and gets the rest here'
   expect(await found.redirectUrl()).toBeUndefined();
   expect((await bytesOf(found)).equals(layer)).toBe(true);
 });
+
+test('what another process has evicted, but not a link that it did not know yet, comes again', async () => {
+  const small = Buffer.from('small');
+  for (const name of ['team/small', 'team/linked']) upstream.push(name, imageOf(small), 'latest');
+  const driver = createInMemoryDriver();
+  const { repository: other, downloads, shared } = await mirrorOver(driver, [upstream.url]);
+  await bytesOf(await other('docker.io/team/small').blobs.get(digestOf(small)));
+  await vi.waitFor(() => expect(downloads.running).toBe(0));
+  const { repository } = await mirrorOver(driver, [upstream.url], { mirror: { marks: shared } });
+  const { blobs } = repository('docker.io/team/linked');
+  await blobs.get(digestOf(small));
+  await driver.delete(layout.blobData(digestOf(small)));
+  expect((await bytesOf(await blobs.get(digestOf(small)))).equals(small)).toBe(true);
+});
