@@ -421,3 +421,32 @@ test('what another process has evicted, but not a link that it did not know yet,
   await driver.delete(layout.blobData(digestOf(small)));
   expect((await bytesOf(await blobs.get(digestOf(small)))).equals(small)).toBe(true);
 });
+
+describe('a storage', () => {
+  test('that takes nothing does not keep from a client what another repository has', async () => {
+    const { driver, fail } = withFaults(createInMemoryDriver());
+    const { repository, downloads, faults } = await mirrorOver(driver, [upstream.url]);
+    await bytesOf(await repository('docker.io/team/app').blobs.get(digest));
+    await vi.waitFor(() => expect(downloads.running).toBe(0));
+    fail({ operation: 'put' });
+    const { blobs } = repository('docker.io/team/other');
+    expect((await bytesOf(await blobs.get(digest))).equals(layer)).toBe(true);
+    expect((await bytesOf(await blobs.get(digest), { start: 7, end: 9 })).equals(layer.subarray(7, 10))).toBe(true);
+    expect(faults.map(({ repository }) => repository)).toEqual(['docker.io/team/other', 'docker.io/team/other']);
+  });
+
+  test('that loses a blob while it is read does not break that off', async () => {
+    const { driver, fail } = withFaults(createInMemoryDriver());
+    const { repository, downloads } = await mirrorOver(driver, [upstream.url]);
+    const { blobs } = repository('docker.io/team/app');
+    await bytesOf(await blobs.get(digest));
+    await vi.waitFor(() => expect(downloads.running).toBe(0));
+    const reader = (await (await blobs.get(digest)).open({ start: 10, end: layer.length - 1 }))[Symbol.asyncIterator]();
+    const chunks = [Buffer.from((await reader.next()).value ?? '')];
+    fail({ operation: 'read' });
+    for (let next = await reader.next(); next.done !== true; next = await reader.next()) {
+      chunks.push(Buffer.from(next.value));
+    }
+    expect(Buffer.concat(chunks).equals(layer.subarray(10))).toBe(true);
+  });
+});

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import { PathNotFoundError, StorageError } from '../../storage-drivers/driver.ts';
 import { type Descriptor, octetStream } from '../oci/descriptor.ts';
 import { algorithmOf, type Digest, digestFromHash } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
@@ -138,7 +139,10 @@ export class MirroredBlobs {
         await this.#prove(mirrored, digest, size, signal);
         await owners.claim(local);
       });
-      const adopted = await unlessUnknown(adopt, 'BLOB_UNKNOWN');
+      const adopted = await unlessUnknown(adopt, 'BLOB_UNKNOWN').catch((error: unknown) => {
+        // A storage that takes nothing must not keep from clients what the upstream has.
+        throw error instanceof StorageError ? new SpoolError(`it cannot be linked: ${error}`, { cause: error }) : error;
+      });
       if (adopted !== undefined || downloads.ended !== ended) continue;
       // What is known not to be kept need not be begun.
       downloads.checkSize(this.#known.get(keyOf(mirrored, digest))?.size ?? 0);
@@ -204,17 +208,18 @@ export class MirroredBlobs {
     signal: AbortSignal | undefined,
   ): Promise<ContentReader> {
     const directly = (closed: AbortSignal) => this.#directly(mirrored, digest, range, closed);
+    const readOn = (reader: ContentReader) => {
+      const bytes = (closed: AbortSignal) => this.#readOn(reader, mirrored, digest, range, closed);
+      return readerOf(range, signal, bytes, () => reader.close());
+    };
     for (let found: Blob | Download | undefined = given, attempt = 1; ; attempt++) {
       if (found === undefined) return readerOf(range, signal, directly);
       if (found instanceof Download) {
         const reader = found.read(range, signal);
-        if (reader !== undefined) {
-          const readOn = (closed: AbortSignal) => this.#readOn(reader, mirrored, digest, range, closed);
-          return readerOf(range, signal, readOn, () => reader.close());
-        }
+        if (reader !== undefined) return readOn(reader);
       } else {
         const reader = await unlessUnknown(found.open(range, signal), 'BLOB_UNKNOWN');
-        if (reader !== undefined) return reader;
+        if (reader !== undefined) return readOn(reader);
       }
       if (attempt === 3) throw new RegistryError('UNAVAILABLE');
       // It has ended meanwhile, or was evicted.
@@ -225,7 +230,10 @@ export class MirroredBlobs {
     }
   }
 
-  /** A disk that is full must not keep from the client what the upstream goes on to send. */
+  /**
+   * A disk that is full must not keep from the client what the upstream goes on to send, nor a storage that fails in the middle:
+   * in a bucket it is gone when it was evicted while a client stood still, as its reader has given the connection back.
+   */
   async *#readOn(
     reader: ContentReader,
     mirrored: Mirrored<Upstream>,
@@ -241,7 +249,12 @@ export class MirroredBlobs {
       }
       return;
     } catch (error) {
-      if (!(error instanceof SpoolError)) throw error;
+      const isStored = error instanceof StorageError;
+      if (signal.aborted || !(error instanceof SpoolError || isStored)) throw error;
+      const { upstream, local: repository } = mirrored;
+      if (isStored && !(error instanceof PathNotFoundError)) {
+        this.#options.onFault({ upstream: upstream.name, repository, reference: digest, error });
+      }
     } finally {
       await reader.close();
     }
