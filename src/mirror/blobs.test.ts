@@ -403,6 +403,10 @@ test('a client is sent to the storage for what is there, and gets the rest here'
 
   // The other one evicts it, but not the link that it does not know yet.
   await driver.delete(layout.blobData(digest));
+  const later = performance.now() + 10_001;
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => later);
+  onTestFinished(() => clock.mockRestore());
+  await delay(5);
   const found = await blobs.get(digest);
   expect(await found.redirectUrl()).toBeUndefined();
   expect((await bytesOf(found)).equals(layer)).toBe(true);

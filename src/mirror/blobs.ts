@@ -29,6 +29,9 @@ export interface MirroredBlobsOptions {
 /** How long an endpoint that sent wrong bytes is not asked for that blob again, if there is another one, in milliseconds. */
 const distrustTime = 3_600_000;
 
+/** How long it is believed that the storage has a blob, before the next client is sent there, in milliseconds: to ask costs more than all else. */
+const sightTime = 10_000;
+
 /** The blobs of upstreams: from the storage where they are, else from the upstream, once for all who ask. */
 export class MirroredBlobs {
   readonly #options: MirroredBlobsOptions;
@@ -39,6 +42,8 @@ export class MirroredBlobs {
   readonly #refused = new LRUCache<string, { error: unknown }>({ max: maxRefused, ttl: answerTime });
   /** URLs of endpoints, in the order in which they sent them; for as long as since the first one did. */
   readonly #distrusted = new LRUCache<Digest, ReadonlySet<string>>({ max: 1_000, ttl: distrustTime });
+  /** Blobs that the storage had lately. */
+  readonly #seen = new LRUCache<Digest, true>({ max: 10_000, ttl: sightTime });
 
   constructor(options: MirroredBlobsOptions) {
     this.#options = options;
@@ -195,9 +200,11 @@ export class MirroredBlobs {
     signal: AbortSignal | undefined,
   ): Promise<string | undefined> {
     const url = await found.redirectUrl(signal);
-    if (url === undefined) return undefined;
+    if (url === undefined || this.#seen.has(digest)) return url;
     const kept = await unlessUnknown(this.#kept(mirrored).stat(digest, signal), 'BLOB_UNKNOWN');
-    return kept && url;
+    if (kept === undefined) return undefined;
+    this.#seen.set(digest, true);
+    return url;
   }
 
   async #open(
