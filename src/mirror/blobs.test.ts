@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import type { StorageDriver } from '../../storage-drivers/driver.ts';
 import { createInMemoryDriver } from '../../storage-drivers/inmemory/driver.ts';
 import { withFaults } from '../../storage-drivers/wrappers/faults.ts';
 import { digestOf } from '../oci/digest.ts';
+import { layout } from '../registry/layout.ts';
 import type { Blob, ByteRange } from '../registry/registry.ts';
 import { GrowingFile, SpoolError } from './downloads/growing-file.ts';
 import { mirrorOver } from './testing/mirror-over.ts';
@@ -402,4 +404,69 @@ test('what is opened late is read from where it is by then', async () => {
   expect((await bytesOf(found)).equals(layer)).toBe(true);
   expect((await bytesOf(found, { start: 1, end: 2 })).equals(layer.subarray(1, 3))).toBe(true);
   expect(upstream.requests).toHaveLength(1);
+});
+
+test('a client is sent to the storage for what is there, and gets the rest here', async () => {
+  const sent = 'https://bucket.example/layer';
+  const driver: StorageDriver = { ...createInMemoryDriver(), redirectUrl: async () => sent };
+  const { repository: other, downloads, shared } = await mirrorOver(driver, [upstream.url]);
+  const coming = await other('docker.io/team/app').blobs.get(digest);
+  expect(await coming.redirectUrl()).toBeUndefined();
+  await vi.waitFor(() => expect(downloads.running).toBe(0));
+  const { repository } = await mirrorOver(driver, [upstream.url], { mirror: { marks: shared } });
+  const { blobs } = repository('docker.io/team/app');
+  expect(await (await blobs.get(digest)).redirectUrl()).toBe(sent);
+
+  // The other one evicts it, but not the link that it does not know yet.
+  await driver.delete(layout.blobData(digest));
+  const later = performance.now() + 10_001;
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => later);
+  onTestFinished(() => clock.mockRestore());
+  await delay(5);
+  const found = await blobs.get(digest);
+  expect(await found.redirectUrl()).toBeUndefined();
+  expect((await bytesOf(found)).equals(layer)).toBe(true);
+});
+
+test('what another process has evicted, but not a link that it did not know yet, comes again', async () => {
+  const small = Buffer.from('small');
+  for (const name of ['team/small', 'team/linked']) upstream.push(name, imageOf(small), 'latest');
+  const driver = createInMemoryDriver();
+  const { repository: other, downloads, shared } = await mirrorOver(driver, [upstream.url]);
+  await bytesOf(await other('docker.io/team/small').blobs.get(digestOf(small)));
+  await vi.waitFor(() => expect(downloads.running).toBe(0));
+  const { repository } = await mirrorOver(driver, [upstream.url], { mirror: { marks: shared } });
+  const { blobs } = repository('docker.io/team/linked');
+  await blobs.get(digestOf(small));
+  await driver.delete(layout.blobData(digestOf(small)));
+  expect((await bytesOf(await blobs.get(digestOf(small)))).equals(small)).toBe(true);
+});
+
+describe('a storage', () => {
+  test('that takes nothing does not keep from a client what another repository has', async () => {
+    const { driver, fail } = withFaults(createInMemoryDriver());
+    const { repository, downloads, faults } = await mirrorOver(driver, [upstream.url]);
+    await bytesOf(await repository('docker.io/team/app').blobs.get(digest));
+    await vi.waitFor(() => expect(downloads.running).toBe(0));
+    fail({ operation: 'put' });
+    const { blobs } = repository('docker.io/team/other');
+    expect((await bytesOf(await blobs.get(digest))).equals(layer)).toBe(true);
+    expect((await bytesOf(await blobs.get(digest), { start: 7, end: 9 })).equals(layer.subarray(7, 10))).toBe(true);
+    expect(faults.map(({ repository }) => repository)).toEqual(['docker.io/team/other', 'docker.io/team/other']);
+  });
+
+  test('that loses a blob while it is read does not break that off', async () => {
+    const { driver, fail } = withFaults(createInMemoryDriver());
+    const { repository, downloads } = await mirrorOver(driver, [upstream.url]);
+    const { blobs } = repository('docker.io/team/app');
+    await bytesOf(await blobs.get(digest));
+    await vi.waitFor(() => expect(downloads.running).toBe(0));
+    const reader = (await (await blobs.get(digest)).open({ start: 10, end: layer.length - 1 }))[Symbol.asyncIterator]();
+    const chunks = [Buffer.from((await reader.next()).value ?? '')];
+    fail({ operation: 'read' });
+    for (let next = await reader.next(); next.done !== true; next = await reader.next()) {
+      chunks.push(Buffer.from(next.value));
+    }
+    expect(Buffer.concat(chunks).equals(layer.subarray(10))).toBe(true);
+  });
 });

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import { PathNotFoundError, StorageError } from '../../storage-drivers/driver.ts';
 import { type Descriptor, octetStream } from '../oci/descriptor.ts';
 import { algorithmOf, type Digest, digestFromHash } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
@@ -28,6 +29,9 @@ export interface MirroredBlobsOptions {
 /** How long an endpoint that sent wrong bytes is not asked for that blob again, if there is another one, in milliseconds. */
 const distrustTime = 3_600_000;
 
+/** How long it is believed that the storage has a blob, before the next client is sent there, in milliseconds: to ask costs more than all else. */
+const sightTime = 10_000;
+
 /** The blobs of upstreams: from the storage where they are, else from the upstream, once for all who ask. */
 export class MirroredBlobs {
   readonly #options: MirroredBlobsOptions;
@@ -38,6 +42,8 @@ export class MirroredBlobs {
   readonly #refused = new LRUCache<string, { error: unknown }>({ max: maxRefused, ttl: answerTime });
   /** URLs of endpoints, in the order in which they sent them; for as long as since the first one did. */
   readonly #distrusted = new LRUCache<Digest, ReadonlySet<string>>({ max: 1_000, ttl: distrustTime });
+  /** Blobs that the storage had lately. */
+  readonly #seen = new LRUCache<Digest, true>({ max: 10_000, ttl: sightTime });
 
   constructor(options: MirroredBlobsOptions) {
     this.#options = options;
@@ -86,7 +92,7 @@ export class MirroredBlobs {
         mirroring: { upstream: upstream.name, outcome },
         open: (range = { start: 0, end: descriptor.size - 1 }, aborted) =>
           told(this.#open(found, mirrored, digest, range, aborted), digest),
-        redirectUrl: isKept ? found.redirectUrl : async () => undefined,
+        redirectUrl: async (aborted) => (isKept ? this.#redirectUrl(found, mirrored, digest, aborted) : undefined),
       };
     } catch (error) {
       if (!(error instanceof SpoolError)) throw error;
@@ -141,7 +147,10 @@ export class MirroredBlobs {
         await this.#prove(mirrored, digest, size, signal);
         await marks.claim(local);
       });
-      const adopted = await unlessUnknown(adopt, 'BLOB_UNKNOWN');
+      const adopted = await unlessUnknown(adopt, 'BLOB_UNKNOWN').catch((error: unknown) => {
+        // A storage that takes nothing must not keep from clients what the upstream has.
+        throw error instanceof StorageError ? new SpoolError(`it cannot be linked: ${error}`, { cause: error }) : error;
+      });
       if (adopted !== undefined || downloads.ended !== ended) continue;
       // What is known not to be kept need not be begun.
       downloads.checkSize(this.#known.get(keyOf(mirrored, digest))?.size ?? 0);
@@ -182,6 +191,24 @@ export class MirroredBlobs {
     };
   }
 
+  /**
+   * Who is sent to the storage does not come back when it is not there: another process may have evicted it, without its link
+   * here if that was new.
+   */
+  async #redirectUrl(
+    found: Blob,
+    mirrored: Mirrored<Upstream>,
+    digest: Digest,
+    signal: AbortSignal | undefined,
+  ): Promise<string | undefined> {
+    const url = await found.redirectUrl(signal);
+    if (url === undefined || this.#seen.has(digest)) return url;
+    const kept = await unlessUnknown(this.#kept(mirrored).stat(digest, signal), 'BLOB_UNKNOWN');
+    if (kept === undefined) return undefined;
+    this.#seen.set(digest, true);
+    return url;
+  }
+
   async #open(
     given: Blob | Download,
     mirrored: Mirrored<Upstream>,
@@ -190,17 +217,18 @@ export class MirroredBlobs {
     signal: AbortSignal | undefined,
   ): Promise<ContentReader> {
     const directly = (closed: AbortSignal) => this.#directly(mirrored, digest, range, closed);
+    const readOn = (reader: ContentReader) => {
+      const bytes = (closed: AbortSignal) => this.#readOn(reader, mirrored, digest, range, closed);
+      return readerOf(range, signal, bytes, () => reader.close());
+    };
     for (let found: Blob | Download | undefined = given, attempt = 1; ; attempt++) {
       if (found === undefined) return readerOf(range, signal, directly);
       if (found instanceof Download) {
         const reader = found.read(range, signal);
-        if (reader !== undefined) {
-          const readOn = (closed: AbortSignal) => this.#readOn(reader, mirrored, digest, range, closed);
-          return readerOf(range, signal, readOn, () => reader.close());
-        }
+        if (reader !== undefined) return readOn(reader);
       } else {
         const reader = await unlessUnknown(found.open(range, signal), 'BLOB_UNKNOWN');
-        if (reader !== undefined) return reader;
+        if (reader !== undefined) return readOn(reader);
       }
       if (attempt === 3) throw new RegistryError('UNAVAILABLE');
       // It has ended meanwhile, or was evicted.
@@ -211,7 +239,10 @@ export class MirroredBlobs {
     }
   }
 
-  /** A disk that is full must not keep from the client what the upstream goes on to send. */
+  /**
+   * A disk that is full must not keep from the client what the upstream goes on to send, nor a storage that fails in the middle:
+   * in a bucket it is gone when it was evicted while a client stood still, as its reader has given the connection back.
+   */
   async *#readOn(
     reader: ContentReader,
     mirrored: Mirrored<Upstream>,
@@ -227,7 +258,12 @@ export class MirroredBlobs {
       }
       return;
     } catch (error) {
-      if (!(error instanceof SpoolError)) throw error;
+      const isStored = error instanceof StorageError;
+      if (signal.aborted || !(error instanceof SpoolError || isStored)) throw error;
+      const { upstream, local: repository } = mirrored;
+      if (isStored && !(error instanceof PathNotFoundError)) {
+        this.#options.onFault({ upstream: upstream.name, repository, reference: digest, error });
+      }
     } finally {
       await reader.close();
     }

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { createDriver } from '../../storage-drivers/index.ts';
 import type { SharedStore } from '../auth/store.ts';
@@ -33,7 +34,7 @@ function start(name: string, endpoint: Endpoint = {}) {
   const closed = { state: 'closed', failures: 0, until: undefined } as const;
   const status = { url: `https://${name}`, breaker: closed, rateLimit: undefined, ...endpoint };
   const report = () => ({ upstreams: [statistics.report({ name, endpoints: [status] })] });
-  const { stop } = keepMirrorStatus(store, { report, log });
+  const { stop } = keepMirrorStatus(store, { report, log, claimTime: 1 });
   const repository = parseRepositoryName('library/alpine');
   return {
     stop,
@@ -46,6 +47,7 @@ function start(name: string, endpoint: Endpoint = {}) {
 /** Lets time go by, and what it brings about. */
 async function after(milliseconds: number): Promise<void> {
   vi.advanceTimersByTime(milliseconds);
+  await delay(10);
   for (let turn = 0; turn < 100; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }
 
@@ -117,6 +119,29 @@ describe('a process', () => {
     expect(await numbers()).toEqual([['a', [0, 1, 0], 0]]);
     await next.stop();
   });
+});
+
+test('of several that begin at the same time one takes over, also where several can delete the same', async () => {
+  const old = start('a');
+  old.answer('hit');
+  await old.stop();
+  const { delete: remove } = store;
+  // As object stores do it: each sees that it is there before any of them has deleted it.
+  store = {
+    ...store,
+    async delete(name) {
+      const isThere = (await store.get(name)) !== undefined;
+      await delay(2);
+      await remove(name);
+      return isThere;
+    },
+  };
+  const processes = [start('a'), start('a'), start('a')];
+  await after(0);
+  for (const process of processes) await process.stop();
+  expect(await numbers()).toEqual([['a', [1, 0, 0], 0]]);
+  expect((await readMirrorStatus(store)).processes).toEqual({ running: 0, ended: 3 });
+  expect(await store.list('status-claims')).toEqual([]);
 });
 
 test('what several do is added up, what is configured now comes first', async () => {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { readJson, type SharedStore, writeJson } from '../auth/store.ts';
 import type { Log } from '../http/log.ts';
@@ -15,6 +16,9 @@ import type { SharedStoreOptions } from '../shared-store.ts';
 
 export const statusStore: SharedStoreOptions = { root: '/_berth/mirror', secret: false };
 const folder = 'status';
+
+/** Who takes over which numbers, while that is decided. */
+const claims = 'status-claims';
 
 const count = z.number().min(0);
 const date = z.iso.datetime().transform((text) => new Date(text));
@@ -65,25 +69,45 @@ const lifeInterval = 300_000;
 /** Who has written nothing for so long has been killed. In milliseconds. */
 const silence = 2 * lifeInterval + 60_000;
 
+/** Between the claim to some numbers and the look whether it stands, in milliseconds: several times what a write takes. */
+const usualClaimTime = 1_000;
+
 export interface StatusOptions {
   readonly report: () => { readonly upstreams: readonly UpstreamReport[] };
   readonly log: Log;
   /** How often is looked whether something has changed, in milliseconds. Default: 10 s. */
   readonly interval?: number;
+  /** How long numbers are claimed before they are taken over, in milliseconds. Default: 1 s. */
+  readonly claimTime?: number;
 }
 
 /** Keeps what this process does in the storage, until it is stopped. */
 export function keepMirrorStatus(store: SharedStore, options: StatusOptions): { stop(): Promise<void> } {
-  const { report, log, interval = changeInterval } = options;
-  const name = `${folder}/${randomUUID()}`;
+  const { report, log, interval = changeInterval, claimTime = usualClaimTime } = options;
+  const id = randomUUID();
+  const name = `${folder}/${id}`;
   let since = new Date();
   let before: readonly UpstreamNumbers[] = [];
   let last = { text: '', at: 0 };
 
+  /**
+   * Of several that begin at the same time, one gets it: who has claimed it last. That it was there to be deleted says nothing,
+   * as object stores let several delete the same. If that one dies before it writes, the numbers are lost, and not there twice.
+   */
   async function takeOver(): Promise<void> {
+    const claimed: [other: string, claim: string, found: ProcessRecord][] = [];
     for await (const [other, found] of recordsIn(store)) {
-      // Of several that begin at the same time, one gets it. If that dies before it writes, they are lost, and not there twice.
-      if (isRunning(found) || !(await store.delete(other))) continue;
+      if (isRunning(found)) continue;
+      const claim = other.replace(folder, claims);
+      await store.put(claim, Buffer.from(id));
+      claimed.push([other, claim, found]);
+    }
+    if (claimed.length > 0) await delay(claimTime);
+    for (const [other, claim, found] of claimed) {
+      if ((await store.get(claim))?.toString('utf8') !== id) continue;
+      const isThere = await store.delete(other);
+      await store.delete(claim);
+      if (!isThere) continue;
       before = sum(before, found.upstreams.map(withoutState));
       if (found.since < since) since = found.since;
     }

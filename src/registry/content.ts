@@ -108,7 +108,10 @@ export function createContent(driver: StorageDriver, options: { redirect: boolea
       if (known !== undefined) return known;
       const path = layout.blobData(digest);
       const bytes = await unlessMissing(driver.get(path, { maxSize: wholeSize, ...(signal && { signal }) }));
-      if (bytes === undefined) return undefined;
+      if (bytes === undefined) {
+        forget(digest);
+        return undefined;
+      }
       // It will be given out for as long as this process lives.
       if (digestOf(bytes, algorithmOf(digest)) !== digest) {
         throw new StorageError('STORAGE_FAULT', driver.name, path, 'has other bytes than its digest says');

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, utimes } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, utimes } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -15,7 +15,7 @@ import { createStorageRegistry } from '../../registry/storage-registry.ts';
 import { defaultValidation } from '../../registry/validation.ts';
 import { Eviction } from './eviction.ts';
 import { type Entry, Ledger, recordOf } from './ledger.ts';
-import type { Link } from './records.ts';
+import { encodeRecords, type Link } from './records.ts';
 import { survey } from './survey.ts';
 import { createTerritory } from './territory.ts';
 
@@ -371,6 +371,22 @@ describe('a process that dies in the middle of it', () => {
     held.release();
     await dying.catch(() => undefined);
     await dead.driver.close?.();
+  });
+
+  test('leaves nothing for ever of what it was copying', async () => {
+    const { digest, entry } = await mirroredBlob();
+    const batch = '/_berth/mirror/space/aside/8b1f0c6e';
+    await plain.put(`${batch}/batch`, encodeRecords([recordOf(entry)]));
+    await plain.put(`${batch}/${digest}.berth/upload-1`, Buffer.from('{}'));
+    const left = () => readdir(join(folder, batch));
+    await eviction.recover(never);
+    expect(await left()).toHaveLength(2);
+
+    const hoursAgo = new Date(Date.now() - 7_200_000);
+    await utimes(join(folder, batch, 'batch'), hoursAgo, hoursAgo);
+    await eviction.recover(never);
+    expect(await left()).toEqual([]);
+    expect(await data(digest)).toBe('there');
   });
 });
 

@@ -176,9 +176,13 @@ export class Eviction {
         if (ledger.get(record.digest) !== undefined) continue;
         if (await exists(driver, layout.blobData(record.digest))) ledger.note(record);
       }
+      const listed = await unlessMissing(driver.stat(`${folder}/${list}`));
+      const isAbandoned = now() - (listed?.modified?.getTime() ?? 0) > abandonedAfter;
       const settled = new Set<Digest>();
       for await (const { name: object } of driver.list(folder, { signal })) {
         const digest = tryParseDigest(object);
+        // The list, or what a driver notes of a copy that it has begun: then the parts of that go with it.
+        if (digest === undefined && isAbandoned) await remove(driver, `${folder}/${object}`);
         const stat = digest && (await unlessMissing(driver.stat(`${folder}/${object}`)));
         if (digest === undefined || stat === undefined) continue;
         const objectAge = now() - (stat.modified?.getTime() ?? 0);
@@ -187,10 +191,7 @@ export class Eviction {
         else if (driver.remote === true) waiting = true;
         else await this.#restore(folder, digest);
       }
-      const listed = await unlessMissing(driver.stat(`${folder}/${list}`));
-      const age = now() - (listed?.modified?.getTime() ?? 0);
       if (settled.size > 0) await this.#settle(folder, settled);
-      if (age > abandonedAfter) await remove(driver, `${folder}/${list}`);
     }
     return waiting;
   }
