@@ -26,6 +26,9 @@ export interface MirroredBlobsOptions {
   readonly onFault: (fault: MirrorFault) => void;
 }
 
+/** What is not longer a storage gives at once when it is opened, and cannot fail later. Bytes. */
+const atOnce = 64 * 1024;
+
 /** How long an endpoint that sent wrong bytes is not asked for that blob again, if there is another one, in milliseconds. */
 const distrustTime = 3_600_000;
 
@@ -216,19 +219,24 @@ export class MirroredBlobs {
     range: ByteRange,
     signal: AbortSignal | undefined,
   ): Promise<ContentReader> {
-    const directly = (closed: AbortSignal) => this.#directly(mirrored, digest, range, closed);
-    const readOn = (reader: ContentReader) => {
-      const bytes = (closed: AbortSignal) => this.#readOn(reader, mirrored, digest, range, closed);
-      return readerOf(range, signal, bytes, () => reader.close());
+    const { start, end } = range;
+    const directly = (from: number) => {
+      const rest = { start: from, end };
+      return readerOf(rest, signal, (closed) => this.#directly(mirrored, digest, rest, closed));
     };
+    const readOn = (reader: ContentReader) =>
+      resumed(reader, (read, error) => {
+        this.#checkStored(mirrored, digest, error);
+        return directly(start + read);
+      });
     for (let found: Blob | Download | undefined = given, attempt = 1; ; attempt++) {
-      if (found === undefined) return readerOf(range, signal, directly);
+      if (found === undefined) return directly(start);
       if (found instanceof Download) {
         const reader = found.read(range, signal);
         if (reader !== undefined) return readOn(reader);
       } else {
         const reader = await unlessUnknown(found.open(range, signal), 'BLOB_UNKNOWN');
-        if (reader !== undefined) return readOn(reader);
+        if (reader !== undefined) return reader.size <= atOnce ? reader : readOn(reader);
       }
       if (attempt === 3) throw new RegistryError('UNAVAILABLE');
       // It has ended meanwhile, or was evicted.
@@ -242,32 +250,13 @@ export class MirroredBlobs {
   /**
    * A disk that is full must not keep from the client what the upstream goes on to send, nor a storage that fails in the middle:
    * in a bucket it is gone when it was evicted while a client stood still, as its reader has given the connection back.
+   *
+   * @throws the error, if it is another one
    */
-  async *#readOn(
-    reader: ContentReader,
-    mirrored: Mirrored<Upstream>,
-    digest: Digest,
-    { start, end }: ByteRange,
-    signal: AbortSignal,
-  ): AsyncGenerator<Buffer> {
-    let position = start;
-    try {
-      for await (const chunk of reader) {
-        position += chunk.length;
-        yield chunk;
-      }
-      return;
-    } catch (error) {
-      const isStored = error instanceof StorageError;
-      if (signal.aborted || !(error instanceof SpoolError || isStored)) throw error;
-      const { upstream, local: repository } = mirrored;
-      if (isStored && !(error instanceof PathNotFoundError)) {
-        this.#options.onFault({ upstream: upstream.name, repository, reference: digest, error });
-      }
-    } finally {
-      await reader.close();
-    }
-    yield* this.#directly(mirrored, digest, { start: position, end }, signal);
+  #checkStored({ upstream, local: repository }: Mirrored<Upstream>, digest: Digest, error: unknown): void {
+    if (error instanceof SpoolError || error instanceof PathNotFoundError) return;
+    if (!(error instanceof StorageError)) throw error;
+    this.#options.onFault({ upstream: upstream.name, repository, reference: digest, error });
   }
 
   #openBlob({ upstream, remote }: Mirrored<Upstream>, digest: Digest, start: number, signal: AbortSignal) {
@@ -382,7 +371,6 @@ function readerOf(
   { start, end }: ByteRange,
   signal: AbortSignal | undefined,
   bytes: (closed: AbortSignal) => AsyncGenerator<Buffer>,
-  close?: () => Promise<void>,
 ): ContentReader {
   const aborter = new AbortController();
   const closed = signal === undefined ? aborter.signal : AbortSignal.any([signal, aborter.signal]);
@@ -391,9 +379,37 @@ function readerOf(
     size: end - start + 1,
     async close() {
       aborter.abort(new Error('the reader was closed'));
-      await close?.();
       await chunks.return(undefined).catch(() => undefined);
     },
     [Symbol.asyncIterator]: () => chunks,
+  };
+}
+
+/** A reader that goes on with another one where it fails. @param rest is given how many bytes have been read; may throw */
+function resumed(reader: ContentReader, rest: (read: number, error: unknown) => ContentReader): ContentReader {
+  let current = reader;
+  let isClosed = false;
+  return {
+    size: reader.size,
+    async close() {
+      isClosed = true;
+      await current.close();
+    },
+    async *[Symbol.asyncIterator]() {
+      let read = 0;
+      try {
+        for await (const chunk of reader) {
+          read += chunk.length;
+          yield chunk;
+        }
+        return;
+      } catch (error) {
+        if (isClosed) throw error;
+        current = rest(read, error);
+      } finally {
+        await reader.close();
+      }
+      yield* current;
+    },
   };
 }
