@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
 import { hostname } from 'node:os';
+import { readFields } from '../oci/manifest.ts';
 import type { Repository } from '../registry/registry.ts';
 import { type Event, type EventRequest, envelopeType } from './notifications/event.ts';
 import { Queue } from './notifications/queue.ts';
@@ -68,15 +69,18 @@ export interface EndpointNumbers {
 export interface Notifications {
   watch(repository: Repository): Watch;
   numbers(): readonly EndpointNumbers[];
-  /** Sends what waits, for a few seconds at most. */
-  close(): Promise<void>;
+  /** Sends what waits. @param patience how long at most, in milliseconds. Default: 5 seconds */
+  close(patience?: number): Promise<void>;
 }
 
-/** Events of an endpoint that may wait: about 10 MB of memory. */
+/** Events of an endpoint that may wait; most have less than 1 KB. */
 const maxPending = 10_000;
 
-/** For what waits when the server stops, in milliseconds. */
-const patience = 5_000;
+/** Bytes of these. An event has what the client calls itself, and what a manifest refers to: megabytes, if somebody wants that. */
+const maxPendingBytes = 32 * 1024 * 1024;
+
+/** What Node's timers can wait for at most, in milliseconds; with more they do not wait at all. */
+const longestTimer = 2 ** 31 - 1;
 
 /** Bytes of an answer that are read, so that the connection can be used again. */
 const maxAnswer = 64 * 1024;
@@ -122,15 +126,17 @@ export function createNotifications(options: NotificationsOptions): Notification
         repository: watched(repository, (deed) => void deeds.push(deed)),
         succeeded(visit) {
           for (const deed of deeds) {
-            const event = eventOf(repository.name, deed, visit);
-            for (const endpoint of endpoints) endpoint.tell(event);
+            const interested = endpoints.filter((endpoint) => endpoint.wants(deed));
+            if (interested.length === 0) continue;
+            const envelope = Buffer.from(JSON.stringify({ events: [eventOf(repository.name, deed, visit)] }));
+            for (const endpoint of interested) endpoint.tell(envelope);
           }
         },
       };
     },
     numbers: () => endpoints.map((endpoint) => endpoint.numbers()),
-    async close() {
-      await Promise.all(endpoints.map((endpoint) => endpoint.close()));
+    async close(patience = 5_000) {
+      await Promise.all(endpoints.map((endpoint) => endpoint.close(patience)));
     },
   };
 }
@@ -138,8 +144,9 @@ export function createNotifications(options: NotificationsOptions): Notification
 /** One that is told of events, in its own time. */
 class Endpoint {
   readonly #settings: EndpointSettings & { readonly name: string; readonly url: string };
+  readonly #headers: Headers;
   readonly #log: NotificationsOptions['log'];
-  readonly #queue: Queue<Event>;
+  readonly #queue: Queue<Buffer>;
   readonly #statuses: Record<string, number> = {};
   #events = 0;
   #successes = 0;
@@ -149,27 +156,37 @@ class Endpoint {
   constructor(settings: EndpointSettings & { name: string; url: string }, log: NotificationsOptions['log']) {
     const { name, threshold, backoff } = settings;
     this.#settings = settings;
+    this.#headers = headersOf(settings.headers);
     this.#log = log;
     this.#queue = new Queue({
       threshold,
-      backoff,
+      backoff: Math.min(backoff, longestTimer),
       max: maxPending,
-      deliver: (event, signal) => this.#send(event, signal),
+      maxSize: maxPendingBytes,
+      sizeOf: (envelope) => envelope.length,
+      deliver: (envelope, signal) => this.#send(envelope, signal),
       onChange(failures, error) {
         if (error === undefined) log.info('an endpoint of notifications takes events again', { name, failures });
         else log.warn('an endpoint of notifications does not take an event, and is asked again', { name, error });
       },
-      onFull: () => log.warn('an endpoint of notifications misses events: too many wait', { name, maxPending }),
+      onFull: () =>
+        log.warn('an endpoint of notifications misses events: too many wait', { name, maxPending, maxPendingBytes }),
     });
   }
 
-  tell(event: Event): void {
+  wants({ action, descriptor }: Deed): boolean {
     const { ignore, ignoredmediatypes } = this.#settings;
-    const { mediaType = '' } = event.target;
-    if (ignore.actions.includes(event.action)) return;
-    if (ignore.mediatypes.includes(mediaType) || ignoredmediatypes.includes(mediaType)) return;
+    const mediaType = descriptor !== undefined && 'mediaType' in descriptor ? descriptor.mediaType : '';
+    return !(
+      ignore.actions.includes(action) ||
+      ignore.mediatypes.includes(mediaType) ||
+      ignoredmediatypes.includes(mediaType)
+    );
+  }
+
+  tell(envelope: Buffer): void {
     this.#events += 1;
-    this.#queue.add(event);
+    this.#queue.add(envelope);
   }
 
   numbers(): EndpointNumbers {
@@ -186,32 +203,39 @@ class Endpoint {
     };
   }
 
-  async close(): Promise<void> {
+  async close(patience: number): Promise<void> {
     const lost = await this.#queue.close(patience);
     if (lost > 0) this.#log.warn('an endpoint of notifications misses events', { name: this.#settings.name, lost });
   }
 
   /** @throws Error unless it was taken */
-  async #send(event: Event, stopping: AbortSignal): Promise<void> {
-    const { url, headers, timeout } = this.#settings;
-    const fields = Object.entries(headers).flatMap(([name, values]) =>
-      values.map((value): [string, string] => [name, typeof value === 'string' ? value : value.reveal()]),
-    );
+  async #send(envelope: Buffer, stopping: AbortSignal): Promise<void> {
+    const { url, timeout } = this.#settings;
+    const ended = new AbortController();
+    // AbortSignal.any would leave something at `stopping` for ever, with each event.
+    const stop = () => ended.abort(stopping.reason);
+    const late = () => ended.abort(new Error(`does not answer within ${timeout} ms`));
+    stopping.addEventListener('abort', stop);
+    const timer = setTimeout(late, Math.min(timeout, longestTimer));
+    try {
+      await this.#post(url, envelope, ended.signal);
+    } finally {
+      clearTimeout(timer);
+      stopping.removeEventListener('abort', stop);
+    }
+  }
+
+  async #post(url: string, body: Buffer, signal: AbortSignal): Promise<void> {
     let response: Response;
     try {
-      response = await fetch(url, {
-        method: 'POST',
-        // Nobody else is to get the headers, and distribution takes a redirect for a yes.
-        redirect: 'manual',
-        headers: [['Content-Type', envelopeType], ['User-Agent', 'berth'], ...fields],
-        body: JSON.stringify({ events: [event] }),
-        signal: AbortSignal.any([stopping, AbortSignal.timeout(timeout)]),
-      });
-      await skim(response);
+      // Nobody else is to get the headers, and distribution takes a redirect for a yes.
+      response = await fetch(url, { method: 'POST', redirect: 'manual', headers: this.#headers, body, signal });
     } catch (error) {
       this.#errors += 1;
       throw error;
     }
+    // The status says all: what comes behind it may break off, or not end.
+    await skim(response).catch(() => undefined);
     const { status } = response;
     const code = `${status} ${STATUS_CODES[status] ?? ''}`.trim();
     this.#statuses[code] = (this.#statuses[code] ?? 0) + 1;
@@ -221,6 +245,16 @@ class Endpoint {
     }
     this.#successes += 1;
   }
+}
+
+/** What is configured goes before what is our own. */
+function headersOf(configured: EndpointSettings['headers']): Headers {
+  const headers = new Headers({ 'Content-Type': envelopeType, 'User-Agent': 'berth' });
+  for (const name of Object.keys(configured)) headers.delete(name);
+  for (const [name, values] of Object.entries(configured)) {
+    for (const value of values) headers.append(name, typeof value === 'string' ? value : value.reveal());
+  }
+  return headers;
 }
 
 async function skim({ body }: Response): Promise<void> {
@@ -240,6 +274,6 @@ function sourceOf(addr: string): string {
 
 /** Descriptors, as they stand in the manifest. */
 function referencesOf(content: Buffer): readonly unknown[] {
-  const { config, layers, manifests } = JSON.parse(content.toString()) as Record<string, unknown>;
+  const { config, layers, manifests } = readFields(content) ?? {};
   return [config, layers, manifests].flat().filter((entry) => typeof entry === 'object' && entry !== null);
 }
