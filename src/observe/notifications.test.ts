@@ -111,9 +111,11 @@ test('a manifest that is no JSON refers to nothing', async () => {
 });
 
 test('headers that are configured go before our own', async () => {
-  const scene = await setUp({ headers: { 'user-agent': ['mine'], 'X-Several': ['a', 'b'] } });
+  const scene = await setUp({ headers: { 'user-agent': ['mine'], Host: ['receiver'], 'X-Several': ['a', 'b'] } });
   await pull(scene);
-  await expect.poll(() => scene.headers).toMatchObject([{ 'user-agent': 'mine', 'x-several': 'a, b' }]);
+  await expect
+    .poll(() => scene.headers)
+    .toMatchObject([{ 'user-agent': 'mine', host: 'receiver', 'x-several': 'a, b' }]);
 });
 
 test('large events that wait take a bounded part of the memory', async () => {

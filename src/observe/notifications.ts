@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { STATUS_CODES } from 'node:http';
+import http, { type IncomingMessage, type OutgoingHttpHeaders, STATUS_CODES } from 'node:http';
+import https from 'node:https';
 import { hostname } from 'node:os';
 import { readFields } from '../oci/manifest.ts';
 import type { Repository } from '../registry/registry.ts';
@@ -82,6 +83,9 @@ const maxPendingBytes = 32 * 1024 * 1024;
 /** What Node's timers can wait for at most, in milliseconds; with more they do not wait at all. */
 const longestTimer = 2 ** 31 - 1;
 
+/** How long a connection is kept for the next event, in milliseconds: less than most servers keep it. */
+const idle = 4_000;
+
 /** Bytes of an answer that are read, so that the connection can be used again. */
 const maxAnswer = 64 * 1024;
 
@@ -90,7 +94,7 @@ export function createNotifications(options: NotificationsOptions): Notification
   const { events, log } = options;
   const endpoints = options.endpoints.flatMap((settings, place) => {
     const { disabled, url, name = `endpoint-${place}` } = settings;
-    return disabled || url === undefined ? [] : [new Endpoint({ ...settings, url, name }, log)];
+    return disabled || url === undefined ? [] : [new Endpoint({ ...settings, url: new URL(url), name }, log)];
   });
   if (endpoints.length === 0) return undefined;
   const source = { addr: sourceOf(options.addr), instanceID: randomUUID() };
@@ -143,8 +147,9 @@ export function createNotifications(options: NotificationsOptions): Notification
 
 /** One that is told of events, in its own time. */
 class Endpoint {
-  readonly #settings: EndpointSettings & { readonly name: string; readonly url: string };
-  readonly #headers: Headers;
+  readonly #settings: Omit<EndpointSettings, 'url'> & { readonly name: string; readonly url: URL };
+  readonly #headers: OutgoingHttpHeaders;
+  readonly #agent: http.Agent;
   readonly #log: NotificationsOptions['log'];
   readonly #queue: Queue<Buffer>;
   readonly #statuses: Record<string, number> = {};
@@ -153,10 +158,11 @@ class Endpoint {
   #failures = 0;
   #errors = 0;
 
-  constructor(settings: EndpointSettings & { name: string; url: string }, log: NotificationsOptions['log']) {
+  constructor(settings: Omit<EndpointSettings, 'url'> & { name: string; url: URL }, log: NotificationsOptions['log']) {
     const { name, threshold, backoff } = settings;
     this.#settings = settings;
     this.#headers = headersOf(settings.headers);
+    this.#agent = new (settings.url.protocol === 'https:' ? https : http).Agent({ keepAlive: true, timeout: idle });
     this.#log = log;
     this.#queue = new Queue({
       threshold,
@@ -205,12 +211,13 @@ class Endpoint {
 
   async close(patience: number): Promise<void> {
     const lost = await this.#queue.close(patience);
+    this.#agent.destroy();
     if (lost > 0) this.#log.warn('an endpoint of notifications misses events', { name: this.#settings.name, lost });
   }
 
   /** @throws Error unless it was taken */
   async #send(envelope: Buffer, stopping: AbortSignal): Promise<void> {
-    const { url, timeout } = this.#settings;
+    const { timeout } = this.#settings;
     const ended = new AbortController();
     // AbortSignal.any would leave something at `stopping` for ever, with each event.
     const stop = () => ended.abort(stopping.reason);
@@ -218,27 +225,33 @@ class Endpoint {
     stopping.addEventListener('abort', stop);
     const timer = setTimeout(late, Math.min(timeout, longestTimer));
     try {
-      await this.#post(url, envelope, ended.signal);
+      await this.#post(envelope, ended.signal);
     } finally {
       clearTimeout(timer);
       stopping.removeEventListener('abort', stop);
     }
   }
 
-  async #post(url: string, body: Buffer, signal: AbortSignal): Promise<void> {
-    let response: Response;
+  /** Not with `fetch`, which takes three times the CPU and refuses some ports. */
+  async #post(body: Buffer, signal: AbortSignal): Promise<void> {
+    const { url } = this.#settings;
+    let response: IncomingMessage;
     try {
-      // Nobody else is to get the headers, and distribution takes a redirect for a yes.
-      response = await fetch(url, { method: 'POST', redirect: 'manual', headers: this.#headers, body, signal });
+      response = await new Promise((resolve, reject) => {
+        const post = url.protocol === 'https:' ? https.request : http.request;
+        const headers = { ...this.#headers, 'Content-Length': body.length };
+        post(url, { method: 'POST', agent: this.#agent, headers, signal }, resolve).on('error', reject).end(body);
+      });
     } catch (error) {
       this.#errors += 1;
-      throw error;
+      throw signal.aborted ? signal.reason : error;
     }
     // The status says all: what comes behind it may break off, or not end.
     await skim(response).catch(() => undefined);
-    const { status } = response;
+    const { statusCode: status = 0 } = response;
     const code = `${status} ${STATUS_CODES[status] ?? ''}`.trim();
     this.#statuses[code] = (this.#statuses[code] ?? 0) + 1;
+    // Distribution takes a redirect for a yes, too. It is not followed: nobody else is to get the headers.
     if (status < 200 || status >= 400) {
       this.#failures += 1;
       throw new Error(`answers with ${code}`);
@@ -247,21 +260,21 @@ class Endpoint {
   }
 }
 
-/** What is configured goes before what is our own. */
-function headersOf(configured: EndpointSettings['headers']): Headers {
-  const headers = new Headers({ 'Content-Type': envelopeType, 'User-Agent': 'berth' });
-  for (const name of Object.keys(configured)) headers.delete(name);
+/** Names in lower case. What is configured goes before what is our own. */
+function headersOf(configured: EndpointSettings['headers']): OutgoingHttpHeaders {
+  const headers: OutgoingHttpHeaders = { 'content-type': envelopeType, 'user-agent': 'berth' };
   for (const [name, values] of Object.entries(configured)) {
-    for (const value of values) headers.append(name, typeof value === 'string' ? value : value.reveal());
+    const [first, ...others] = values.map((value) => (typeof value === 'string' ? value : value.reveal()));
+    // Node takes no list for Host.
+    if (first !== undefined) headers[name.toLowerCase()] = others.length === 0 ? first : [first, ...others];
   }
   return headers;
 }
 
-async function skim({ body }: Response): Promise<void> {
-  if (body === null) return;
+async function skim(response: IncomingMessage): Promise<void> {
   let length = 0;
-  for await (const chunk of body) {
-    length += chunk.length;
+  for await (const chunk of response) {
+    length += (chunk as Buffer).length;
     if (length > maxAnswer) return;
   }
 }
