@@ -9,6 +9,7 @@ import { createStorageRegistry } from '../registry/storage-registry.ts';
 import type { AppOptions } from './app.ts';
 import { createRecordingLog } from './listen/testing/recording-log.ts';
 import { listen } from './listen.ts';
+import type { Visit } from './routes/services.ts';
 import { createTestApp } from './testing/test-app.ts';
 
 const ok = async () => ({ status: 200 });
@@ -99,6 +100,21 @@ describe('the app', () => {
     const stream = session.request({ ':method': 'POST', ':path': '/v2/a/blobs/uploads/' });
     const headers = await new Promise<Record<string, unknown>>((resolve) => stream.once('response', resolve));
     expect(headers.location).toMatch(new RegExp(`^${url}/v2/a/blobs/uploads/`));
+  });
+
+  it('says of what was done under which host, whatever a client calls us', async () => {
+    const visits: Visit[] = [];
+    const watch: AppOptions['watch'] = (repository) => ({ repository, succeeded: (visit) => void visits.push(visit) });
+    const { serve } = setUp({ watch, prefix: '/registry' });
+    const url = await serve();
+    for (const host of ['mirror.example:443', '1.2.3.256', 'xn--', '"},{"']) {
+      const headers = { 'X-Forwarded-Proto': 'https', 'X-Forwarded-Host': host };
+      expect((await fetch(`${url}/registry${pushPath}`, { ...push, headers })).status).toBe(201);
+    }
+    const hosts = ['mirror.example:443', '1.2.3.256', 'xn--', new URL(url).host];
+    expect(visits.map(({ host, base }) => [host, base])).toEqual(
+      hosts.map((host) => [host, `https://${host}/registry/v2/`]),
+    );
   });
 
   it('lets its own headers win over configured ones, however those are spelt', async () => {

@@ -123,3 +123,24 @@ test('nothing is shared between two of them', async () => {
   expect(await linesOf(another, 'registry_http_requests_total')).toEqual([]);
   expect(register.getMetricsAsArray()).toEqual([]);
 });
+
+test('endpoints of one name are counted together', async () => {
+  const metrics = createMetrics();
+  const numbers = {
+    name: 'same',
+    events: 3,
+    successes: 0,
+    failures: 0,
+    errors: 0,
+    dropped: 1,
+    pending: 2,
+    statuses: {},
+  };
+  metrics.notifications(() => [numbers, numbers]);
+  expect(await linesOf(metrics, 'registry_notifications_pending_total')).toEqual([
+    'registry_notifications_pending_total{endpoint="same"} 4',
+  ]);
+  expect(await linesOf(metrics, 'berth_notifications_dropped_total')).toEqual([
+    'berth_notifications_dropped_total{endpoint="same"} 2',
+  ]);
+});

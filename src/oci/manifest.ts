@@ -84,14 +84,19 @@ export function readStoredManifest(content: Uint8Array): ManifestInfo {
   }
 }
 
+/** The fields of a manifest that the registry has, none of them checked. @returns undefined when it is no JSON object */
+export function readFields(content: Uint8Array): Json | undefined {
+  try {
+    return parseObject(content);
+  } catch {
+    return undefined;
+  }
+}
+
 /** By what it says, else by its shape. */
 function storedMediaType(content: Uint8Array): string {
-  let json: Json;
-  try {
-    json = parseObject(content);
-  } catch {
-    return 'application/octet-stream';
-  }
+  const json = readFields(content);
+  if (json === undefined) return 'application/octet-stream';
   if (typeof json.mediaType === 'string' && isMediaType(json.mediaType)) return json.mediaType;
   if (json.schemaVersion !== 1) return json.manifests === undefined ? mediaTypes.ociManifest : mediaTypes.ociIndex;
   return `application/vnd.docker.distribution.manifest.v1+${json.signatures === undefined ? 'json' : 'prettyjws'}`;

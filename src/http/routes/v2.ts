@@ -87,11 +87,11 @@ const namespaceGrammar = /^[a-z0-9](?:[a-z0-9.-]{0,253}[a-z0-9])?(?::\d{1,5})?$/
 
 function visitOf(request: ApiRequest): Visit {
   const { id, origin, method, user, remoteAddress: addr } = request;
-  const { host } = new URL(origin);
   return {
     id,
     addr,
-    host,
+    // As it was said: a name such as 1.2.3.256 is the host of no URL that can be parsed.
+    host: origin.split('/', 3)[2] ?? '',
     method,
     useragent: request.header('user-agent') ?? '',
     user,

@@ -26,7 +26,7 @@ export function addNotificationMetrics(registry: Registry, read: () => readonly 
     registers,
     collect() {
       pending.reset();
-      for (const { name: endpoint, pending: count } of read()) pending.set({ endpoint }, count);
+      for (const { name: endpoint, pending: count } of read()) pending.inc({ endpoint }, count);
     },
   });
   const statuses: Counter = new Counter({

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { Queue } from './queue.ts';
 
 /** A queue whose receiver fails as long as `down`. */
-function setUp(options: { threshold?: number; backoff?: number; max?: number } = {}) {
+function setUp(options: { threshold?: number; backoff?: number; max?: number; maxSize?: number } = {}) {
   const scene = {
     down: false,
     attempts: 0,
@@ -15,6 +15,8 @@ function setUp(options: { threshold?: number; backoff?: number; max?: number } =
     threshold: 3,
     backoff: 20,
     max: 5,
+    maxSize: 1_000,
+    sizeOf: (item) => item,
     ...options,
     async deliver(item) {
       scene.attempts += 1;
@@ -65,6 +67,20 @@ test('lets the oldest go when too many wait, and says so once', async () => {
   expect([scene.full, scene.queue.dropped, scene.queue.pending]).toEqual([1, 4, 6]);
   scene.down = false;
   await expect.poll(() => scene.delivered).toEqual([0, 5, 6, 7, 8, 9]);
+});
+
+test('lets the oldest go as well when those that wait are too large', async () => {
+  const scene = setUp({ backoff: 5, maxSize: 100 });
+  scene.down = true;
+  scene.queue.add(1);
+  await expect.poll(() => scene.attempts).toBeGreaterThan(0);
+  for (const item of [20, 30, 50, 60, 10]) scene.queue.add(item);
+  expect([scene.queue.dropped, scene.queue.pending, scene.full]).toEqual([3, 3, 1]);
+  scene.down = false;
+  await expect.poll(() => scene.delivered).toEqual([1, 60, 10]);
+  scene.down = true;
+  for (const item of [2, 40, 60, 101]) scene.queue.add(item);
+  await expect.poll(() => scene.queue.pending).toBe(0);
 });
 
 test('delivers what waits before it closes, but not for ever', async () => {

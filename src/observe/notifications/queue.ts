@@ -7,8 +7,10 @@ export interface QueueOptions<T> {
   readonly threshold: number;
   /** Before each attempt beyond that, in milliseconds. */
   readonly backoff: number;
-  /** How many may wait. */
+  /** How many may wait, and how much they may be in all. */
   readonly max: number;
+  readonly maxSize: number;
+  readonly sizeOf: (item: T) => number;
   /** The first of some failures in a row, or that it goes on after so many of them. */
   readonly onChange: (failures: number, error?: unknown) => void;
   /** The oldest had to make room, for the first time since there was room. */
@@ -21,6 +23,8 @@ export class Queue<T> {
   readonly #waiting: T[] = [];
   readonly #closing = new AbortController();
   #running: Promise<void> | undefined;
+  /** Of those that wait. */
+  #size = 0;
   #failures = 0;
   #isFull = false;
   #dropped = 0;
@@ -40,14 +44,15 @@ export class Queue<T> {
   }
 
   add(item: T): void {
-    const { max, onFull } = this.#options;
+    const { max, maxSize, sizeOf, onFull } = this.#options;
     if (this.#closing.signal.aborted) {
       this.#dropped += 1;
       return;
     }
     this.#waiting.push(item);
-    if (this.#waiting.length > max) {
-      this.#waiting.shift();
+    this.#size += sizeOf(item);
+    while (this.#waiting.length > max || this.#size > maxSize) {
+      this.#next();
       this.#dropped += 1;
       if (!this.#isFull) onFull();
       this.#isFull = true;
@@ -67,11 +72,17 @@ export class Queue<T> {
   async #run(): Promise<void> {
     // What is added in this turn is added to a queue that runs.
     await undefined;
-    for (let item = this.#waiting.shift(); item !== undefined; item = this.#waiting.shift()) {
+    for (let item = this.#next(); item !== undefined; item = this.#next()) {
       if (this.#waiting.length === 0) this.#isFull = false;
       if (!(await this.#deliver(item))) this.#dropped += 1;
     }
     this.#running = undefined;
+  }
+
+  #next(): T | undefined {
+    const item = this.#waiting.shift();
+    if (item !== undefined) this.#size -= this.#options.sizeOf(item);
+    return item;
   }
 
   /** @returns false when it was given up */
