@@ -1,4 +1,5 @@
-import { fileCheck, type HeaderValue, httpCheck, tcpCheck } from './health/checks.ts';
+import type { HeaderValue } from './header-value.ts';
+import { fileCheck, httpCheck, tcpCheck } from './health/checks.ts';
 import { type Check, type Clock, systemClock, watch } from './health/watch.ts';
 import { redactText } from './log/redact.ts';
 

@@ -1,7 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { addMirrorMetrics, type MirrorNumbers } from './metrics/mirror.ts';
 import { addNotificationMetrics } from './metrics/notifications.ts';
-import type { EndpointNumbers } from './notifications.ts';
+import type { EndpointNumbers } from './notifications/endpoint.ts';
 
 /** What the server counts and measures. Nothing of prom-client shows; has the shape that the other layers ask for. */
 export interface Metrics {

@@ -6,8 +6,9 @@ import { digestOf } from '../oci/digest.ts';
 import { parseRepositoryName } from '../oci/name.ts';
 import type { Manifest, Repository } from '../registry/registry.ts';
 import { createStorageRegistry } from '../registry/storage-registry.ts';
+import type { EndpointSettings } from './notifications/endpoint.ts';
 import type { Event } from './notifications/event.ts';
-import { createNotifications, type EndpointSettings, type Visit } from './notifications.ts';
+import { createNotifications, type Visit } from './notifications.ts';
 
 const visit: Visit = {
   id: 'one',

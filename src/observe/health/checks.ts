@@ -1,8 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { connect } from 'node:net';
-
-/** A text, or what gives one away only when it is asked to. */
-export type HeaderValue = string | { reveal(): string };
+import { type HeaderValue, textOf } from '../header-value.ts';
 
 export function fileCheck(path: string) {
   return async function checkFile(): Promise<void> {
@@ -25,7 +23,7 @@ export interface HttpTarget {
 export function httpCheck({ uri, headers, statuscode }: HttpTarget) {
   return async function checkHttp(signal: AbortSignal): Promise<void> {
     const fields = Object.entries(headers).flatMap(([name, values]) =>
-      values.map((value): [string, string] => [name, typeof value === 'string' ? value : value.reveal()]),
+      values.map((value): [string, string] => [name, textOf(value)]),
     );
     const { status } = await fetch(uri, { method: 'HEAD', headers: fields, signal });
     if (status !== statuscode) throw new Error(`answered with status ${status} instead of ${statuscode}`);

@@ -1,4 +1,5 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
+import { addCollected, type Sample } from './collected.ts';
 
 /** What a mirror has done since the process began, and how its upstreams are now. */
 export interface MirrorNumbers {
@@ -32,9 +33,6 @@ export interface RequestNumbers {
 const types = ['manifest', 'blob'] as const;
 const breakerStates = ['closed', 'open', 'probing', 'throttled'] as const;
 
-type Labels = Readonly<Record<string, string>>;
-type Sample = readonly [labels: Labels, value: number];
-
 /**
  * Metrics of a mirror, read when they are asked for: distribution's of its proxy under their names, and berth's own, by
  * upstream.
@@ -42,15 +40,11 @@ type Sample = readonly [labels: Labels, value: number];
 export function addMirrorMetrics(registry: Registry, read: () => MirrorNumbers): void {
   function add(
     Metric: typeof Counter | typeof Gauge,
-    [name, help]: readonly [name: string, help: string],
+    about: readonly [name: string, help: string],
     labelNames: string[],
     samples: (numbers: MirrorNumbers) => Sample[],
   ) {
-    const collect = () => {
-      metric.reset();
-      for (const [labels, value] of samples(read())) metric.inc(labels, value);
-    };
-    const metric = new Metric({ name, help, labelNames, registers: [registry], collect });
+    addCollected(registry, Metric, about, labelNames, () => samples(read()));
   }
 
   const byType =
