@@ -109,7 +109,7 @@ export class MirroredBlobs {
         descriptor,
         mirroring: { upstream: upstream.name, outcome: 'miss' },
         open: async (range = { start: 0, end: descriptor.size - 1 }, aborted) =>
-          readerOf(range, aborted, (closed) => this.#directly(mirrored, digest, range, closed)),
+          this.#directly(mirrored, digest, range, aborted),
         redirectUrl: async () => undefined,
       };
     }
@@ -219,18 +219,13 @@ export class MirroredBlobs {
     range: ByteRange,
     signal: AbortSignal | undefined,
   ): Promise<ContentReader> {
-    const { start, end } = range;
-    const directly = (from: number) => {
-      const rest = { start: from, end };
-      return readerOf(rest, signal, (closed) => this.#directly(mirrored, digest, rest, closed));
-    };
     const readOn = (reader: ContentReader) =>
       resumed(reader, (read, error) => {
         this.#checkStored(mirrored, digest, error);
-        return directly(start + read);
+        return this.#directly(mirrored, digest, { ...range, start: range.start + read }, signal);
       });
     for (let found: Blob | Download | undefined = given, attempt = 1; ; attempt++) {
-      if (found === undefined) return directly(start);
+      if (found === undefined) return this.#directly(mirrored, digest, range, signal);
       if (found instanceof Download) {
         const reader = found.read(range, signal);
         if (reader !== undefined) return readOn(reader);
@@ -265,7 +260,16 @@ export class MirroredBlobs {
   }
 
   /** From the upstream to the client, without keeping it: nobody verifies the digest but the client. */
-  async *#directly(
+  #directly(
+    mirrored: Mirrored<Upstream>,
+    digest: Digest,
+    range: ByteRange,
+    signal: AbortSignal | undefined,
+  ): ContentReader {
+    return readerOf(range, signal, (closed) => this.#bytes(mirrored, digest, range, closed));
+  }
+
+  async *#bytes(
     mirrored: Mirrored<Upstream>,
     digest: Digest,
     { start, end }: ByteRange,
