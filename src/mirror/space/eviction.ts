@@ -179,12 +179,16 @@ export class Eviction {
       const listed = await unlessMissing(driver.stat(`${folder}/${list}`));
       const isAbandoned = now() - (listed?.modified?.getTime() ?? 0) > abandonedAfter;
       const settled = new Set<Digest>();
+      /** The list, and what a driver notes of a copy that it has begun: the parts of that go with it. */
+      const notes: string[] = [];
       for await (const { name: object } of driver.list(folder, { signal })) {
         const digest = tryParseDigest(object);
-        // The list, or what a driver notes of a copy that it has begun: then the parts of that go with it.
-        if (digest === undefined && isAbandoned) await remove(driver, `${folder}/${object}`);
-        const stat = digest && (await unlessMissing(driver.stat(`${folder}/${object}`)));
-        if (digest === undefined || stat === undefined) continue;
+        if (digest === undefined) {
+          notes.push(object);
+          continue;
+        }
+        const stat = await unlessMissing(driver.stat(`${folder}/${object}`));
+        if (stat === undefined) continue;
         const objectAge = now() - (stat.modified?.getTime() ?? 0);
         if (objectAge > youth) settled.add(digest);
         // Where moving is copying, the date is that of the move, which may have happened just now.
@@ -192,6 +196,7 @@ export class Eviction {
         else await this.#restore(folder, digest);
       }
       if (settled.size > 0) await this.#settle(folder, settled);
+      if (isAbandoned) for (const note of notes) await remove(driver, `${folder}/${note}`);
     }
     return waiting;
   }
