@@ -262,6 +262,9 @@ describe('tags', () => {
     const onWarning = (warning: string) => void warnings.push(warning);
     for await (const _ of repository('team/app').tags.list({ onWarning })) break;
     expect([events.length, warnings]).toEqual([1, [expect.stringContaining('docker.io could not be asked')]]);
+    // A last page with nothing in it is no better.
+    expect(await tagsIn(repository('team/app'), 'zzz')).toEqual([]);
+    expect(events).toHaveLength(2);
   });
 
   test('of what is not there are none', async () => {

@@ -56,20 +56,23 @@ export class MirroredTags {
       } catch (error) {
         const fault = registryError(error, 'NAME_UNKNOWN', { name: mirrored.local });
         if (!allowsStale(error)) throw fault;
-        // Who wants a page only does not read to the end.
-        let isStale = false;
+        // Told with the first one, as who wants a page only does not read to the end; and of a page with none.
+        let isTold = false;
+        const tell = () => {
+          if (isTold) return;
+          isTold = true;
+          stale(error);
+          onWarning?.(staleWarning(mirrored.upstream.name));
+        };
         try {
           for await (const tag of kept.list(options)) {
-            if (!isStale) {
-              stale(error);
-              onWarning?.(staleWarning(mirrored.upstream.name));
-            }
-            isStale = true;
+            tell();
             yield tag;
           }
         } catch {
           throw fault;
         }
+        tell();
         return;
       }
       for (const tag of tags) if (after === undefined || tag > after) yield tag;
