@@ -29,7 +29,7 @@ export function originOf(config: UpstreamConfig): string {
  * One of `mirror.upstreams`.
  *
  * @param key of it, for errors: `mirror.upstreams.0`
- * @throws ConfigError when its certificates cannot be read
+ * @throws ConfigError when its certificates cannot be read, or a proxy is no URL
  */
 export function openConfigured(config: UpstreamConfig, key: string, { userAgent, happened }: UpstreamParts): Upstream {
   const { name, username, accounts, realms, timeouts, revalidate, maxstale } = config;

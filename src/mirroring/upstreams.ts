@@ -18,7 +18,7 @@ export function namesOf({ mirror, proxy }: Config): readonly NamedUpstream[] {
     : mirror.upstreams.map((upstream) => ({ ...namingOf(upstream), origin: originOf(upstream) }));
 }
 
-/** The same, to be asked. Asks nobody yet. @throws ConfigError when a file with certificates cannot be read */
+/** The same, to be asked. Asks nobody yet. @throws ConfigError when a file with certificates cannot be read, or a proxy is no URL */
 export function openUpstreams({ mirror, proxy }: Config, parts: UpstreamParts): readonly Upstream[] {
   if (isProxy(proxy)) return [openProxied(proxy, parts)];
   return mirror.upstreams.map((upstream, index) => openConfigured(upstream, `mirror.upstreams.${index}`, parts));
